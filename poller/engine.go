@@ -11,7 +11,7 @@ import (
 // Three engines meet this contract: [Epoll], [Netpoll] and [Goroutine]; one suite runs against all of them.
 type Engine interface {
 	// Serve accepts connections on l until Shutdown, then returns [ErrShutdown]. Any number of
-	// listeners may be served at once. The engine closes l.
+	// listeners may be served at once. The engine closes l, at the latest when Serve returns.
 	Serve(l net.Listener) error
 
 	// Attach adds a connection that was accepted elsewhere, as if it had been accepted here: h is

@@ -4,9 +4,11 @@ package leaktest
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -25,10 +27,10 @@ func Main(m *testing.M) {
 		r.Close()
 		w.Close()
 	}
-	before := descriptors()
+	before, running := descriptors(), goroutines(nil)
 	code := m.Run()
 	if code == 0 && !fuzzing() {
-		if err := check(before); err != nil {
+		if err := check(before, running); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}
@@ -46,33 +48,36 @@ func fuzzing() bool {
 	return false
 }
 
-func check(before map[string]string) error {
+func check(before, running map[string]string) error {
 	deadline := time.Now().Add(grace)
 	for {
-		stacks, fds := goroutines(), added(before)
-		if stacks == "" && len(fds) == 0 {
+		stacks, fds := goroutines(running), added(before)
+		if len(stacks) == 0 && len(fds) == 0 {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("leaktest: left behind\ndescriptors: %s\ngoroutines:\n%s", strings.Join(fds, ", "), stacks)
+			return fmt.Errorf("leaktest: left behind\ndescriptors: %s\ngoroutines:\n%s",
+				strings.Join(fds, ", "), strings.Join(slices.Collect(maps.Values(stacks)), "\n\n"))
 		}
 		runtime.GC() // finalizers of net and os close what a test dropped without closing; that is no leak of ours
 		runtime.Gosched()
 	}
 }
 
-// goroutines returns the stacks of all goroutines but the caller's and the runtime's and testing's own.
-func goroutines() string {
+// goroutines maps the number of each goroutine to its stack, leaving out the caller, those in known
+// (packages start some in their init) and the runtime's and testing's own.
+func goroutines(known map[string]string) map[string]string {
 	var buf bytes.Buffer
 	_ = pprof.Lookup("goroutine").WriteTo(&buf, 2)
-	var left []string
+	left := map[string]string{}
 	for i, g := range strings.Split(buf.String(), "\n\n") {
-		if i == 0 || g == "" || isOwn(g) {
+		id, _, _ := strings.Cut(g, " [")
+		if _, was := known[id]; i == 0 || g == "" || was || isOwn(g) {
 			continue
 		}
-		left = append(left, g)
+		left[id] = g
 	}
-	return strings.Join(left, "\n\n")
+	return left
 }
 
 func isOwn(stack string) bool {

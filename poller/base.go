@@ -1,0 +1,171 @@
+package poller
+
+import (
+	"context"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// base is what the engines share: settings, workers, the sweep, the count of what still lives.
+type base struct {
+	cfg      Config
+	clock    clock
+	workers  *workers
+	counters counters
+
+	live     atomic.Int64  // open descriptors, plus connections whose OnClose has not returned
+	drained  chan struct{} // told when live has come to 0
+	shortest atomic.Uint32 // the shortest timeout ever set, in milliseconds: the period of the sweep
+	faster   chan struct{} // tells the sweep that shortest has become shorter
+	quit     chan struct{} // closed when Shutdown begins
+	stop     chan struct{} // closed to end the sweep
+	swept    sync.WaitGroup
+
+	mu        sync.Mutex // protects the following
+	down      bool       // Shutdown was called
+	listeners map[io.Closer]struct{}
+	serving   sync.WaitGroup
+}
+
+func (b *base) init(cfg Config) error {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return err
+	}
+	w, err := newWorkers(cfg.Workers)
+	if err != nil {
+		return err
+	}
+	b.cfg, b.workers = cfg, w
+	b.clock = clock{start: time.Now()}
+	b.drained = make(chan struct{}, 1)
+	b.faster = make(chan struct{}, 1)
+	b.quit = make(chan struct{})
+	b.stop = make(chan struct{})
+	b.listeners = make(map[io.Closer]struct{})
+	return nil
+}
+
+// deadline returns the clock time d from now and sees to it that the sweep comes by often enough.
+func (b *base) deadline(d time.Duration) uint32 {
+	ms := millis(d)
+	for {
+		s := b.shortest.Load()
+		if s != 0 && s <= ms {
+			break
+		}
+		if b.shortest.CompareAndSwap(s, ms) {
+			select {
+			case b.faster <- struct{}{}:
+			default:
+			}
+			break
+		}
+	}
+	return later(b.clock.now(), ms)
+}
+
+// opened counts a new connection; false says that it must be closed at once.
+func (b *base) opened() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.down {
+		return false
+	}
+	if b.cfg.MaxConns > 0 && b.counters.open.Load() >= int64(b.cfg.MaxConns) {
+		b.counters.overLimit.Add(1)
+		return false
+	}
+	b.counters.accepted.Add(1)
+	b.counters.open.Add(1)
+	b.live.Add(2)
+	return true
+}
+
+// gone counts a descriptor that was closed or detached, closed an OnClose that has returned.
+func (b *base) gone() {
+	b.counters.open.Add(-1)
+	b.dead(1)
+}
+
+func (b *base) closed(reason error) {
+	b.counters.closed(reason)
+	b.dead(1)
+}
+
+func (b *base) dead(n int64) {
+	if b.live.Add(-n) == 0 {
+		select {
+		case b.drained <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// listen notes l, so that Shutdown closes it.
+func (b *base) listen(l io.Closer) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.down {
+		l.Close()
+		return ErrShutdown
+	}
+	b.listeners[l] = struct{}{}
+	b.serving.Add(1)
+	return nil
+}
+
+func (b *base) unlisten(l io.Closer) {
+	b.mu.Lock()
+	delete(b.listeners, l)
+	b.mu.Unlock()
+	l.Close()
+	b.serving.Done()
+}
+
+func (b *base) isDown() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.down
+}
+
+// shutdown is Shutdown; each calls its argument for every open connection.
+func (b *base) shutdown(ctx context.Context, each func(func(Conn, Handler) bool)) error {
+	b.mu.Lock()
+	again := b.down
+	b.down = true
+	for l := range b.listeners {
+		l.Close()
+	}
+	b.mu.Unlock()
+	if again {
+		return ErrShutdown
+	}
+	close(b.quit)
+	b.serving.Wait()
+	each(func(c Conn, _ Handler) bool { c.Close(); return true })
+	err := b.drain(ctx)
+	if err != nil {
+		each(func(c Conn, _ Handler) bool { c.Abort(ErrShutdown); return true })
+	}
+	if rerr := b.workers.release(ctx); err == nil {
+		err = rerr
+	}
+	close(b.stop)
+	b.swept.Wait()
+	return err
+}
+
+// drain waits until nothing lives.
+func (b *base) drain(ctx context.Context) error {
+	for b.live.Load() != 0 {
+		select {
+		case <-b.drained:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}

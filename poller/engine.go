@@ -52,7 +52,8 @@ type Handler interface {
 	OnTimeout(c Conn)
 
 	// OnClose is called exactly once, on a worker, after the tasks that were queued before the
-	// close have run; nothing is called for this connection after it. reason says what ended it:
+	// close have run; no call for this connection begins after it. A call of OnData that itself
+	// ended the connection may still be returning. reason says what ended it:
 	// nil for a close this side asked for, io.EOF when the peer finished, one of this package's
 	// errors, or what the kernel said.
 	OnClose(c Conn, reason error)
@@ -106,8 +107,12 @@ type Conn interface {
 	// or Config.LingerTimeout. Later calls do nothing.
 	Close()
 
-	// Truncate replaces everything in the outbox that has not begun to leave by last, and then
-	// does what Close does. It is the end of a consumer that is too slow: it still learns why.
+	// CloseWith sends last behind everything that was sent before, refuses every later send, and
+	// then does what Close does. Truncate drops what waits in the outbox and has not begun to leave
+	// before it sends last: the end of a consumer that is too slow, which still learns why;
+	// ErrOutboxFull goes to OnClose. Neither is held back by Config.OutboxLimit. They do nothing on
+	// a connection that refuses sends already.
+	CloseWith(last []byte)
 	Truncate(last []byte)
 
 	// Abort resets the connection at once; reason goes to OnClose.

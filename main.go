@@ -1,0 +1,54 @@
+// Dormouse holds millions of mostly idle realtime connections on one Linux host. See README.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "dormouse:", err)
+		os.Exit(1)
+	}
+}
+
+// run is the program. It ends in good order when ctx does.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	root := &cobra.Command{
+		Use:   "dormouse",
+		Short: "Hold millions of mostly idle realtime connections on one Linux host",
+		Long: `Dormouse serves Phoenix Channels to unmodified phoenix.js clients. An idle
+connection is a descriptor in epoll and a few hundred bytes: no goroutine, no
+buffer, no timer.`,
+		Example:       "  dormouse serve\n  dormouse serve --addr 127.0.0.1:4000 --engine goroutine",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("there is no command %q; try: dormouse --help", args[0])
+			}
+			return cmd.Help()
+		},
+		Args: cobra.ArbitraryArgs,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.AddCommand(serveCommand())
+	err := root.ExecuteContext(ctx)
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dormouse-ws/dormouse/poller"
+	"github.com/dormouse-ws/dormouse/server"
+)
+
+// serveOptions are the flags of serve.
+type serveOptions struct {
+	addr         string
+	engine       string
+	host         string
+	origins      []string
+	drain        time.Duration
+	timeout      time.Duration
+	slow         string
+	reportPeriod time.Duration
+}
+
+func serveCommand() *cobra.Command {
+	var o serveOptions
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve a chat over Phoenix Channels, with its page",
+		Long: `Serve starts with no configuration: a chat page at /, Phoenix Channels for
+topics rooms:* at /socket/websocket (protocol versions 1 and 2), and /healthz.
+
+From time to time it logs what the connections cost, when their number has
+changed. SIGTERM or Ctrl-C closes every socket with code 1012, so that clients
+come back, and exits 0. SIGUSR1 collects garbage, gives memory back to the
+kernel and logs.`,
+		Example: `  dormouse serve
+  dormouse serve --addr :80 --host chat.example.com
+  dormouse serve --engine goroutine          # to see what a goroutine each costs`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			return serve(cmd.Context(), o, log)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.addr, "addr", ":4000", "listen on this TCP `address`")
+	f.StringVar(&o.engine, "engine", "epoll", "one of "+strings.Join(poller.Names(), ", "))
+	f.StringVar(&o.host, "host", "", "the public `host`: pages from other hosts may not connect (default: all may)")
+	f.StringSliceVar(&o.origins, "origin", nil, "pages that may connect, instead of --host; as https://example.com or //*.example.com")
+	f.DurationVar(&o.timeout, "timeout", time.Minute, "close a connection from which nothing was received for so long")
+	f.StringVar(&o.slow, "slow", "close", "a client that does not read: close it (1013) or drop its messages")
+	f.DurationVar(&o.drain, "drain", 10*time.Second, "reset connections that are still open so long after SIGTERM")
+	f.DurationVar(&o.reportPeriod, "report", 10*time.Second, "log the cost of the connections at most this often; 0: never")
+	return cmd
+}
+
+func (o serveOptions) config(log *slog.Logger) (server.Config, error) {
+	cfg := server.Config{Engine: o.engine, PublicHost: o.host, Log: log}
+	switch o.slow {
+	case "close":
+		cfg.SlowConsumer = server.CloseSlow
+	case "drop":
+		cfg.SlowConsumer = server.DropSlow
+	default:
+		return cfg, fmt.Errorf("--slow is %q: want close or drop", o.slow)
+	}
+	sock := chatSocket()
+	sock.WebSocket.Timeout = o.timeout
+	if len(o.origins) > 0 {
+		sock.CheckOrigin = server.AllowOrigins(o.origins...)
+	}
+	cfg.Sockets = []*server.Socket{sock}
+	return cfg, nil
+}
+
+func serve(ctx context.Context, o serveOptions, log *slog.Logger) error {
+	limit, err := poller.RaiseDescriptorLimit()
+	if err != nil {
+		log.Warn("cannot raise the descriptor limit", "err", err)
+	}
+	cfg, err := o.config(log)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	cfg.HTTP = mux
+	s, err := server.New(cfg)
+	if err != nil {
+		return err
+	}
+	mux.HandleFunc("/healthz", s.Healthz)
+	mux.Handle("/", server.ChatPage())
+
+	l, err := net.Listen("tcp", o.addr)
+	if err != nil {
+		_ = s.Shutdown(context.Background())
+		return listenError(o.addr, err)
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- s.Serve(l) }()
+	log.Info("listening on "+pageURL(l.Addr()), "engine", o.engine, "descriptors", limit)
+
+	stopReport := startReport(s, o.reportPeriod, log)
+	defer stopReport()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	return shutdown(s, o.drain, log)
+}
+
+// shutdown ends the server within limit.
+func shutdown(s *server.Server, limit time.Duration, log *slog.Logger) error {
+	log.Info("shutting down", "open", s.Stats().Engine.Open)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	err := s.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		log.Warn("connections were still open at the drain limit and were reset", "limit", limit)
+		return nil
+	}
+	return err
+}
+
+// pageURL is how a person on this machine reaches the page.
+func pageURL(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// listenError says what to do about an address that cannot be listened on.
+func listenError(addr string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s is in use by another process (ss -ltnp shows which); choose another with --addr", addr)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("no permission to listen on %s: ports below 1024 need CAP_NET_BIND_SERVICE; choose another with --addr", addr)
+	}
+	return err
+}

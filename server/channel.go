@@ -1,0 +1,163 @@
+package server
+
+import (
+	"errors"
+	"sync/atomic"
+
+	"github.com/dormouse-ws/dormouse/hub"
+	"github.com/dormouse-ws/dormouse/poller"
+)
+
+// A Channel is the application's side of one joined topic of one client. Its methods run on the shared
+// workers, one at a time for a connection; they may block, which delays that connection and nobody
+// else.
+type Channel interface {
+	// Join decides about a join: nil accepts it, an error made by [Refuse] refuses it with a payload,
+	// any other error tells the client that the join crashed. [Context.Reply] gives the accepting
+	// reply a payload. What needs the join to be done, as a push or a broadcast, belongs in
+	// [Context.After].
+	Join(c *Context, payload Payload) error
+
+	// HandleIn is given each event that the client pushes. nil goes on; [Stop] ends the channel with
+	// phx_close; any other error, and a panic, ends it with phx_error, whereupon the client rejoins.
+	HandleIn(c *Context, event string, payload Payload) error
+
+	// Leave is called once, after a Join that accepted. reason is nil when the client left or the
+	// channel stopped, ErrDisconnected, ErrDisplaced, or the error that ended it.
+	Leave(c *Context, reason error)
+}
+
+// An Interceptor is a Channel that rewrites or withholds broadcasts, see [Route.Intercept].
+type Interceptor interface {
+	Channel
+
+	// HandleOut is given a broadcast instead of the client; what it pushes reaches the client.
+	// Errors are as those of HandleIn.
+	HandleOut(c *Context, event string, payload Payload) error
+}
+
+var (
+	// Stop, returned by HandleIn or HandleOut, ends the channel in good order.
+	Stop = errors.New("server: stop the channel")
+
+	// ErrDisconnected is the reason of Leave when the connection ended.
+	ErrDisconnected = errors.New("server: the connection ended")
+
+	// ErrDisplaced is the reason of Leave when the client joined the topic again on the same
+	// connection. The client does not hear what such a Leave pushes.
+	ErrDisplaced = errors.New("server: displaced by a new join of the topic")
+
+	// ErrNotJoined is returned by a push or broadcast in Join; see Context.After.
+	ErrNotJoined = errors.New("server: the join is not done yet: push and broadcast in Context.After")
+
+	// ErrNoRef is returned by a reply to something that expects none.
+	ErrNoRef = errors.New("server: there is no message to reply to, or it has no ref")
+)
+
+// A refusal is the error of a join that was refused.
+type refusal struct{ payload Payload }
+
+func (*refusal) Error() string { return "server: the join was refused" }
+
+// Refuse returns an error for Join: the client's join fails with payload, a [Payload] or what [JSON]
+// takes.
+func Refuse(payload any) error { return &refusal{toPayload(payload)} }
+
+// A channel is the server's side of one joined topic of one client: 80 bytes, and 16 in the topic.
+type channel struct {
+	hub.Subscription // holds the topic's name
+	socket           *socket
+	route            *Route
+	impl             Channel
+	joinRef          ref // the join's join_ref, or its ref if that was null (section 3.3)
+	next             *channel
+	state            atomic.Uint32
+}
+
+const (
+	channelLeft     uint32 = 1 << iota // nothing is delivered any more
+	channelNullJoin                    // the join had no join_ref: joinRef is its ref
+)
+
+// rawJoinRef is the join_ref as the transport knows it, for comparisons, phx_close and phx_error.
+func (ch *channel) rawJoinRef() ref {
+	if ch.state.Load()&channelNullJoin != 0 {
+		return ""
+	}
+	return ch.joinRef
+}
+
+// Deliver implements hub.Subscriber. It runs on the goroutine that broadcasts.
+func (ch *channel) Deliver(m *hub.Message) {
+	if ch.state.Load()&channelLeft != 0 {
+		return
+	}
+	s := ch.socket
+	if ch.route.intercepts(m.Event) {
+		if _, err := s.conn.Do(&outbound{ch, m}); errors.Is(err, poller.ErrMailboxFull) {
+			_ = s.sent(poller.ErrOutboxFull)
+		}
+		return
+	}
+	frame, err := m.Encoded(s.format(), s.encoder())
+	if err != nil {
+		s.server().counters.unencodable.Add(1)
+		return
+	}
+	_ = s.send(frame)
+}
+
+// An outbound is an intercepted broadcast on its way to the channel.
+type outbound struct {
+	ch *channel
+	m  *hub.Message
+}
+
+func (o *outbound) Run(poller.Conn) {
+	if o.ch.state.Load()&channelLeft != 0 {
+		return
+	}
+	c := &Context{ch: o.ch}
+	p := Payload{data: o.m.Payload, binary: o.m.Binary}
+	o.ch.after(c, c.guard("HandleOut", func() error {
+		return o.ch.impl.(Interceptor).HandleOut(c, o.m.Event, p)
+	}))
+}
+
+func (ch *channel) handleIn(m *message) {
+	c := &Context{ch: ch, ref: m.ref, asked: true}
+	ch.after(c, c.guard("HandleIn", func() error { return ch.impl.HandleIn(c, m.event, m.payload) }))
+}
+
+// after does what the result of a handler asks for (section 3.6).
+func (ch *channel) after(c *Context, err error) {
+	switch {
+	case err == nil:
+		c.runAfter()
+	case errors.Is(err, Stop):
+		ch.stop(nil)
+	default:
+		ch.fail(err)
+	}
+}
+
+// stop ends the channel in good order: what Leave pushes comes after phx_close (section 3.4).
+func (ch *channel) stop(reason error) {
+	s := ch.socket
+	s.drop(ch)
+	s.pushClose(ch.rawJoinRef(), ch.Topic())
+	ch.terminate(reason)
+}
+
+// fail ends it after an error: what Leave pushes comes before phx_error (section 3.6).
+func (ch *channel) fail(reason error) {
+	s := ch.socket
+	s.drop(ch)
+	ch.terminate(reason)
+	s.pushError(ch.rawJoinRef(), ch.Topic())
+}
+
+func (ch *channel) terminate(reason error) {
+	c := &Context{ch: ch, mute: reason == ErrDisplaced || reason == ErrDisconnected}
+	_ = c.guard("Leave", func() error { ch.impl.Leave(c, reason); return nil })
+}

@@ -1,0 +1,139 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/dormouse-ws/dormouse/poller"
+	"github.com/dormouse-ws/dormouse/server/frame"
+)
+
+// Config says what a [Server] serves. Its zero value serves HTTP only.
+type Config struct {
+	// Sockets are the mounts of Phoenix Channels, WebSockets those of plain messages. No two may
+	// have the same path.
+	Sockets    []*Socket
+	WebSockets []*WebSocket
+
+	// HTTP answers every request that is for no mount. Default: 404.
+	HTTP http.Handler
+
+	// PublicHost is the host that browsers know this server by, for [AllowPublicHost]. "" allows
+	// every origin there.
+	PublicHost string
+
+	// Engine is one of poller.Names; "" is epoll. Poller tunes it; its Accept is the server's.
+	Engine string
+	Poller poller.Config
+
+	// HandshakeTimeout bounds the time from the accept to the end of the request head, however
+	// steadily bytes come. Default 10 s.
+	HandshakeTimeout time.Duration
+
+	// MaxHeadBytes and MaxHeadFields bound a request head. Defaults 8 KiB and 64.
+	MaxHeadBytes, MaxHeadFields int
+
+	// MaxHTTPConns bounds the connections handed to net/http, which costs a goroutine and buffers
+	// for each; above it they get 503. Default 4096.
+	MaxHTTPConns int
+
+	// SlowConsumer is what happens to a connection whose outbox is over Poller.OutboxLimit.
+	SlowConsumer SlowConsumer
+
+	// Log gets panics of application code, with their stacks. Default: slog.Default().
+	Log *slog.Logger
+}
+
+// A SlowConsumer policy decides about a client that does not read what is sent to it.
+type SlowConsumer uint8
+
+const (
+	// CloseSlow drops what waits, closes with code 1013 (try again later) and counts it: the client
+	// reconnects and rejoins, and knows that it has missed something.
+	CloseSlow SlowConsumer = iota
+	// DropSlow drops the message that did not fit and counts it: for topics where the next message
+	// makes the last one worthless.
+	DropSlow
+)
+
+const (
+	defaultHandshakeTimeout = 10 * time.Second
+	defaultHTTPConns        = 4096
+	defaultTimeout          = 60 * time.Second // section 1.8
+	defaultMaxChannels      = 100              // section 0.2
+)
+
+func (c Config) withDefaults() (Config, error) {
+	for _, f := range []struct {
+		name  string
+		value int
+	}{
+		{"MaxHeadBytes", c.MaxHeadBytes}, {"MaxHeadFields", c.MaxHeadFields}, {"MaxHTTPConns", c.MaxHTTPConns},
+		{"HandshakeTimeout", int(c.HandshakeTimeout)},
+	} {
+		if f.value < 0 {
+			return c, fmt.Errorf("server: Config.%s is negative; 0 is the default", f.name)
+		}
+	}
+	if c.SlowConsumer > DropSlow {
+		return c, fmt.Errorf("server: Config.SlowConsumer is %d: want CloseSlow or DropSlow", c.SlowConsumer)
+	}
+	if c.HandshakeTimeout == 0 {
+		c.HandshakeTimeout = defaultHandshakeTimeout
+	}
+	if c.MaxHTTPConns == 0 {
+		c.MaxHTTPConns = defaultHTTPConns
+	}
+	if c.HTTP == nil {
+		c.HTTP = http.NotFoundHandler()
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return c, nil
+}
+
+// WebSocketOptions are the options of the WebSocket transport (section 1.8).
+type WebSocketOptions struct {
+	// Path is the transport's path below the mount's. Default "websocket". It may hold :name
+	// segments, which become params.
+	Path string
+
+	// Timeout closes a connection from which nothing was received for so long, with code 1002 as
+	// Phoenix does. Default 60 s; negative: never.
+	Timeout time.Duration
+
+	// MaxFrameSize bounds a message over all its frames, and what it inflates to; above it the
+	// connection is closed with code 1009. Default 10,000,000 bytes.
+	MaxFrameSize int64
+
+	// Compress accepts permessage-deflate when it is offered, without context takeover on either
+	// side: a sleeping connection keeps no window.
+	Compress bool
+
+	// Subprotocols are those spoken, the best first. None: the client's offer is not looked at.
+	Subprotocols []string
+
+	// ErrorHandler chooses the answer to a connect that was refused with a reason. Default: 403
+	// without a body.
+	ErrorHandler func(reason error) (status int, body string)
+}
+
+func (o *WebSocketOptions) setDefaults() error {
+	if o.MaxFrameSize < 0 {
+		return errors.New("server: WebSocketOptions.MaxFrameSize is negative; 0 is the default")
+	}
+	if o.MaxFrameSize == 0 {
+		o.MaxFrameSize = frame.DefaultLimitBytes
+	}
+	switch {
+	case o.Timeout == 0:
+		o.Timeout = defaultTimeout
+	case o.Timeout < 0:
+		o.Timeout = 0
+	}
+	return nil
+}

@@ -1,0 +1,145 @@
+package server
+
+import (
+	"sync"
+
+	"github.com/dormouse-ws/dormouse/poller"
+)
+
+// A greeter is the first handler of a connection: it waits for the request head and decides who goes
+// on. One without a part of a head is shared by all connections that have not sent a byte.
+type greeter struct {
+	srv  *Server
+	scan headScanner
+	buf  []byte // what came so far; nil in the shared greeter
+}
+
+func (s *Server) greeter() *greeter { return &greeter{srv: s} }
+
+// accept is the engine's Accept.
+func (s *Server) accept(c poller.Conn) poller.Handler {
+	c.SetDeadline(s.cfg.HandshakeTimeout)
+	return s.shared
+}
+
+// OnData implements poller.Handler. A head that comes whole is taken from the loop's buffer; one that
+// is cut is collected, up to the limit.
+func (g *greeter) OnData(c poller.Conn, data []byte) int {
+	if g.buf == nil {
+		var scan headScanner
+		end, err := scan.scan(data, g.srv.limits())
+		switch {
+		case err != nil:
+			refuse(c, err)
+		case end > 0:
+			return g.srv.route(c, data, scan.start, end)
+		default:
+			c.SetHandler(&greeter{srv: g.srv, scan: scan, buf: append([]byte(nil), data...)})
+		}
+		return len(data)
+	}
+	before := len(g.buf)
+	g.buf = append(g.buf, data...)
+	end, err := g.scan.scan(g.buf, g.srv.limits())
+	switch {
+	case err != nil:
+		refuse(c, err)
+	case end > 0:
+		return g.srv.route(c, g.buf, g.scan.start, end) - before
+	}
+	return len(data)
+}
+
+// OnTimeout implements poller.Handler.
+func (g *greeter) OnTimeout(c poller.Conn) {
+	if g.buf == nil {
+		c.Close() // it has said nothing, and is owed nothing
+		return
+	}
+	refuse(c, &httpError{408, "the request head did not come in time"})
+}
+
+// OnClose implements poller.Handler.
+func (g *greeter) OnClose(poller.Conn, error) {}
+
+func (s *Server) limits() headLimits {
+	return headLimits{bytes: s.cfg.MaxHeadBytes, fields: s.cfg.MaxHeadFields}
+}
+
+var heads = sync.Pool{New: func() any { return new(head) }}
+
+// route looks at the head in data[start:end] and returns how much of data was taken.
+func (s *Server) route(c poller.Conn, data []byte, start, end int) int {
+	h := heads.Get().(*head)
+	defer func() {
+		h.Reset()
+		heads.Put(h)
+	}()
+	if err := h.parse(data[start:end]); err != nil {
+		refuse(c, err)
+		return len(data)
+	}
+	m := s.mountOf(h.path)
+	switch {
+	case m == nil:
+		s.handOver(c, data[start:])
+		return len(data)
+	case s.draining.Load():
+		s.refuseUpgrade(c, &httpError{503, "the server is shutting down"}, "")
+		return len(data)
+	case m.app.blocks():
+		// The hook may take its time: bytes that come meanwhile wait, and the deadline goes on.
+		c.Pause()
+		if _, err := c.Do(&greeting{m, append([]byte(nil), data[start:end]...)}); err != nil {
+			c.Abort(err)
+			return len(data)
+		}
+		return end
+	}
+	next := m.upgrade(c, h, data[start:end])
+	if next == nil {
+		return len(data)
+	}
+	c.SetHandler(next)
+	if end == len(data) {
+		return end
+	}
+	return end + next.OnData(c, data[end:])
+}
+
+// A greeting is the handshake of a mount whose hook runs code of the user.
+type greeting struct {
+	mount *mount
+	raw   []byte
+}
+
+func (g *greeting) Run(c poller.Conn) {
+	h := heads.Get().(*head)
+	defer func() {
+		h.Reset()
+		heads.Put(h)
+	}()
+	if err := h.parse(g.raw); err != nil {
+		refuse(c, err)
+		return
+	}
+	if next := g.mount.upgrade(c, h, g.raw); next != nil {
+		c.SetHandler(next)
+		c.Resume()
+	}
+}
+
+// handOver gives a connection that speaks plain HTTP to net/http, with what was read of it.
+func (s *Server) handOver(c poller.Conn, data []byte) {
+	c.SetDeadline(0)
+	nc, err := c.Detach()
+	if err != nil {
+		c.Abort(err)
+		return
+	}
+	if !s.handed.give(nc, append([]byte(nil), data...)) {
+		// The socket is writable: nothing was ever written to it.
+		_, _ = nc.Write(appendRefusal(nil, 503, "", "too many HTTP connections\n"))
+		nc.Close()
+	}
+}

@@ -1,0 +1,145 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"sync"
+	"sync/atomic"
+)
+
+// A handover is the listener of the server's net/http part: it yields the connections that the engine
+// has given away.
+type handover struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+	open  atomic.Int64
+	limit int64
+}
+
+func newHandover(limit int) *handover {
+	return &handover{conns: make(chan net.Conn, limit), done: make(chan struct{}), limit: int64(limit)}
+}
+
+// give hands a connection to net/http and reports false when there are too many of them. It does not
+// block: there is room in the channel for all that are allowed.
+func (h *handover) give(nc net.Conn, early []byte) bool {
+	if h.open.Add(1) > h.limit {
+		h.open.Add(-1)
+		return false
+	}
+	h.conns <- &handedConn{Conn: nc, early: early, from: h}
+	select {
+	case <-h.done:
+		h.drain() // nobody accepts any more
+	default:
+	}
+	return true
+}
+
+func (h *handover) Accept() (net.Conn, error) {
+	select {
+	case c := <-h.conns:
+		return c, nil
+	case <-h.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (h *handover) Addr() net.Addr { return &net.TCPAddr{} }
+func (h *handover) Close() error   { h.close(); return nil }
+
+func (h *handover) close() {
+	h.once.Do(func() { close(h.done) })
+	h.drain()
+}
+
+func (h *handover) drain() {
+	for {
+		select {
+		case c := <-h.conns:
+			c.Close()
+		default:
+			return
+		}
+	}
+}
+
+// A handedConn is a connection whose first bytes were read by the engine.
+type handedConn struct {
+	net.Conn
+	early []byte
+	from  *handover
+	once  sync.Once
+}
+
+func (c *handedConn) Read(p []byte) (int, error) {
+	if len(c.early) > 0 {
+		n := copy(p, c.early)
+		c.early = c.early[n:]
+		return n, nil
+	}
+	return c.Conn.Read(p)
+}
+
+func (c *handedConn) Close() error {
+	c.once.Do(func() { c.from.open.Add(-1) })
+	return c.Conn.Close()
+}
+
+func (s *Server) startHTTP() {
+	s.handed = newHandover(s.cfg.MaxHTTPConns)
+	s.http = &http.Server{
+		Handler:           http.HandlerFunc(s.serveHTTP),
+		ReadHeaderTimeout: s.cfg.HandshakeTimeout,
+		IdleTimeout:       httpIdleTimeout,
+		MaxHeaderBytes:    max(s.cfg.MaxHeadBytes, defaultHeadBytes),
+	}
+	go func() { _ = s.http.Serve(s.handed) }()
+}
+
+// serveHTTP answers a request that net/http has read. One for a mount comes here when it follows
+// another request on a kept-alive connection, as proxies send it: it goes back to the engine.
+func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.mountOf(r.URL.EscapedPath()) == nil {
+		s.cfg.HTTP.ServeHTTP(w, r)
+		return
+	}
+	if err := s.giveBack(w, r); err != nil {
+		http.Error(w, "this connection cannot be upgraded", http.StatusInternalServerError)
+	}
+}
+
+func (s *Server) giveBack(w http.ResponseWriter, r *http.Request) error {
+	if r.ContentLength != 0 {
+		w.Header().Set("Connection", "close")
+		http.Error(w, "a WebSocket request has no body", http.StatusBadRequest)
+		return nil
+	}
+	headBytes, err := httputil.DumpRequest(r, false)
+	if err != nil {
+		return err
+	}
+	hijacker, ok := w.(http.Hijacker)
+	if !ok {
+		return errors.New("server: not a connection of this server")
+	}
+	nc, rw, err := hijacker.Hijack()
+	if err != nil {
+		return err
+	}
+	hc, ok := nc.(*handedConn)
+	if !ok {
+		nc.Close()
+		return nil
+	}
+	hc.once.Do(func() { hc.from.open.Add(-1) })
+	early := make([]byte, rw.Reader.Buffered())
+	_, _ = io.ReadFull(rw.Reader, early)
+	early = append(headBytes, append(early, hc.early...)...)
+	_ = s.engine.Attach(hc.Conn, s.greeter(), early) // it closes the connection if it fails
+	return nil
+}

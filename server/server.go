@@ -1,0 +1,161 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/dormouse-ws/dormouse/hub"
+	"github.com/dormouse-ws/dormouse/poller"
+	"github.com/gobwas/ws"
+)
+
+// A Server serves one port, or several. All its methods may be called from any goroutine.
+type Server struct {
+	cfg    Config
+	engine poller.Engine
+	hub    *hub.Hub
+	routes []*mount
+	http   *http.Server
+	handed *handover
+	shared *greeter
+
+	draining atomic.Bool
+	counters counters
+}
+
+// New starts a server without listeners. Shutdown frees what it holds.
+func New(cfg Config) (*Server, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, hub: hub.New()}
+	if s.routes, err = s.mounts(); err != nil {
+		return nil, err
+	}
+	s.shared = s.greeter()
+	pc := cfg.Poller
+	pc.Accept = s.accept
+	if s.engine, err = poller.New(cfg.Engine, pc); err != nil {
+		return nil, err
+	}
+	s.startHTTP()
+	return s, nil
+}
+
+// ListenAndServe listens on the TCP address addr and serves cfg there until the process ends or the
+// listener fails.
+func ListenAndServe(addr string, cfg Config) error {
+	s, err := New(cfg)
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		_ = s.Shutdown(context.Background())
+		return err
+	}
+	return s.Serve(l)
+}
+
+// Serve accepts connections on l, which it closes, until Shutdown; then it returns
+// [http.ErrServerClosed].
+func (s *Server) Serve(l net.Listener) error {
+	err := s.engine.Serve(l)
+	if errors.Is(err, poller.ErrShutdown) {
+		return http.ErrServerClosed
+	}
+	return err
+}
+
+// Shutdown refuses new connections, closes every WebSocket with code 1012 (service restart), so that
+// clients come back, and waits until all are closed. When ctx ends first the rest is reset.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.draining.Store(true)
+	s.engine.Each(func(_ poller.Conn, h poller.Handler) bool {
+		if u, ok := h.(upgradedHandler); ok {
+			u.base().close(codeServiceRestart, "")
+		}
+		return true
+	})
+	err := s.engine.Shutdown(ctx)
+	s.handed.close()
+	if herr := s.http.Shutdown(ctx); err == nil {
+		err = herr
+	}
+	return err
+}
+
+// Broadcast sends an event to all channels of a topic, from outside any channel. The payload is a
+// [Payload] or what [JSON] takes; errors are those of the payload.
+func (s *Server) Broadcast(topic, event string, payload any) error {
+	m, err := newBroadcast(topic, event, payload)
+	if err != nil {
+		return err
+	}
+	s.hub.Broadcast(m)
+	return nil
+}
+
+// Disconnect closes every connection whose [Connect.ID] is id, with code 1001 (section 3.9).
+func (s *Server) Disconnect(id string) {
+	_ = s.Broadcast(id, eventDisconnect, nil)
+}
+
+// Close codes that Phoenix's servers send beside those of the RFC's violations (section 1.9).
+const (
+	codeGoingAway      = ws.StatusGoingAway           // 1001: disconnected by socket id
+	codeProtocolError  = ws.StatusProtocolError       // 1002: idle timeout
+	codeInternalError  = ws.StatusInternalServerError // 1011: a message that cannot be decoded
+	codeServiceRestart = ws.StatusCode(1012)          // draining
+	codeTryAgainLater  = ws.StatusCode(1013)          // slow consumer
+)
+
+// Stats are a server's counters.
+type Stats struct {
+	Engine poller.Stats
+	Hub    hub.Stats
+
+	Upgraded     int64 // WebSocket connections since the start
+	Refused      int64 // handshakes answered with an HTTP error
+	HTTPConns    int64 // connections with net/http now
+	SlowClosed   int64 // connections closed by CloseSlow
+	SlowDropped  int64 // messages dropped by DropSlow
+	Panics       int64 // recovered in application code
+	Unencodable  int64 // broadcasts a subscriber's serializer has no form for
+	DecodeErrors int64 // connections closed because a message could not be decoded
+}
+
+type counters struct {
+	upgraded, refused, slowClosed, slowDropped, panics, unencodable, decodeErrors atomic.Int64
+}
+
+// Stats returns a snapshot.
+func (s *Server) Stats() Stats {
+	c := &s.counters
+	return Stats{
+		Engine: s.engine.Stats(), Hub: s.hub.Stats(),
+		Upgraded: c.upgraded.Load(), Refused: c.refused.Load(), HTTPConns: s.handed.open.Load(),
+		SlowClosed: c.slowClosed.Load(), SlowDropped: c.slowDropped.Load(),
+		Panics: c.panics.Load(), Unencodable: c.unencodable.Load(), DecodeErrors: c.decodeErrors.Load(),
+	}
+}
+
+// Healthz answers 200 while the server takes connections and 503 once Shutdown has begun.
+func (s *Server) Healthz(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	if s.draining.Load() {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = w.Write([]byte("shutting down\n"))
+		return
+	}
+	_, _ = w.Write([]byte("ok\n"))
+}
+
+// httpIdleTimeout closes a kept-alive HTTP connection: nothing here is polled more often than that.
+const httpIdleTimeout = 30 * time.Second

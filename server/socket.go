@@ -1,0 +1,212 @@
+package server
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/dormouse-ws/dormouse/hub"
+	"github.com/dormouse-ws/dormouse/poller"
+)
+
+// A socket is a connection that speaks Phoenix Channels: 64 bytes, and a channel for each topic that it
+// has joined. Its channels are touched by tasks of the connection only, which run one at a time.
+type socket struct {
+	wsConn
+	v2     bool
+	joined int32
+	first  *channel  // the last one joined; the others follow by next
+	ident  *identity // nil when Connect gave it nothing
+}
+
+// An identity is what Connect said of a connection, and its subscription to its id.
+type identity struct {
+	hub.Subscription
+	socket  *socket
+	assigns any
+}
+
+// eventDisconnect on the topic of a socket id closes the socket (section 3.9).
+const eventDisconnect = "disconnect"
+
+// Deliver implements hub.Subscriber.
+func (i *identity) Deliver(m *hub.Message) {
+	if m.Event == eventDisconnect {
+		i.socket.close(codeGoingAway, "")
+	}
+}
+
+func (s *socket) app() *socketApp { return s.mount.app.(*socketApp) }
+func (s *socket) server() *Server { return s.mount.srv }
+
+func (s *socket) serializer() serializer {
+	if s.v2 {
+		return serializerV2{}
+	}
+	return serializerV1{}
+}
+
+func (s *socket) format() hub.Format {
+	if s.v2 {
+		return 1
+	}
+	return 0
+}
+
+// OnData implements poller.Handler.
+func (s *socket) OnData(_ poller.Conn, data []byte) int { return s.onData(data, s) }
+
+// OnClose implements poller.Handler: the channels end with their transport (section 3.10).
+func (s *socket) OnClose(_ poller.Conn, _ error) {
+	if s.ident != nil {
+		s.server().hub.Unsubscribe(s.ident)
+	}
+	for s.first != nil {
+		ch := s.first
+		s.drop(ch)
+		ch.terminate(ErrDisconnected)
+	}
+}
+
+// message implements receiver. The heartbeat is answered here, on the loop; everything else is a task.
+func (s *socket) message(cu *cut) (full bool) {
+	payload, binary := cu.msg.Payload(), isBinary(cu)
+	ser := s.serializer()
+	if r, ok := ser.heartbeat(payload, binary); ok {
+		cu.out = ser.appendHeartbeatReply(append(cu.out[:0], make([]byte, headRoom)...), r)
+		_ = s.write(sealFrame(cu.out, false))
+		return false
+	}
+	in := inbounds.Get().(*inbound)
+	in.socket, in.binary = s, binary
+	in.data = append([]byte(nil), payload...) // the application may keep it
+	full, err := s.conn.Do(in)
+	if errors.Is(err, poller.ErrMailboxFull) {
+		s.close(codeTryAgainLater, "mailbox full") // of tasks that did not come from this client
+	}
+	return full
+}
+
+// An inbound is a message of a client on its way to a worker.
+type inbound struct {
+	socket *socket
+	data   []byte
+	binary bool
+}
+
+var inbounds = sync.Pool{New: func() any { return new(inbound) }}
+
+func (in *inbound) Run(poller.Conn) {
+	s, data, binary := in.socket, in.data, in.binary
+	*in = inbound{}
+	inbounds.Put(in)
+	m, err := s.serializer().decode(data, binary)
+	if err != nil {
+		s.server().counters.decodeErrors.Add(1)
+		s.close(codeInternalError, "")
+		return
+	}
+	s.dispatch(&m)
+}
+
+// dispatch is section 3.2.
+func (s *socket) dispatch(m *message) {
+	if m.topic == topicPhoenix && m.event == eventHeartbeat {
+		s.reply("", m.ref, m.topic, statusOK, Payload{})
+		return
+	}
+	var ch *channel
+	if m.rawTopic == "" {
+		ch = s.find(m.topic)
+	}
+	switch {
+	case ch == nil:
+		s.dispatchUnjoined(m)
+	case m.event == eventJoin:
+		s.rejoin(ch, m)
+	case !m.joinRef.isNull() && !m.joinRef.equal(ch.rawJoinRef()):
+		// Stale: of an earlier join of this topic. Silence.
+	case m.event == eventLeave:
+		s.leave(ch, m)
+	default:
+		ch.handleIn(m)
+	}
+}
+
+func (s *socket) dispatchUnjoined(m *message) {
+	switch {
+	case m.event == eventJoin && m.rawTopic == "":
+		s.join(m)
+	case m.event == eventLeave && m.rawTopic == "":
+		s.reply(m.joinRef, m.ref, m.topic, statusOK, Payload{})
+	default:
+		s.unmatched(m)
+	}
+}
+
+func (s *socket) unmatched(m *message) {
+	sh := newSheet()
+	defer sh.release()
+	sh.b = s.serializer().appendUnmatched(sh.b, m)
+	_ = s.write(sh.frame(false))
+}
+
+func (s *socket) find(topic string) *channel {
+	for ch := s.first; ch != nil; ch = ch.next {
+		if ch.Topic() == topic {
+			return ch
+		}
+	}
+	return nil
+}
+
+// drop takes a channel off the socket and out of the hub: nothing more is delivered to it.
+func (s *socket) drop(ch *channel) {
+	ch.state.Or(channelLeft)
+	s.server().hub.Unsubscribe(ch)
+	for p := &s.first; *p != nil; p = &(*p).next {
+		if *p == ch {
+			*p = ch.next
+			s.joined--
+			break
+		}
+	}
+	ch.next = nil
+}
+
+// reply sends a phx_reply; its error is one of the payload, or of the connection.
+func (s *socket) reply(joinRef, r ref, topic, status string, p Payload) error {
+	sh := newSheet()
+	defer sh.release()
+	var binary bool
+	var err error
+	if sh.b, binary, err = s.serializer().appendReply(sh.b, joinRef, r, topic, status, p); err != nil {
+		return err
+	}
+	return s.write(sh.frame(binary))
+}
+
+func (s *socket) push(joinRef ref, topic, event string, p Payload) error {
+	sh := newSheet()
+	defer sh.release()
+	var binary bool
+	var err error
+	if sh.b, binary, err = s.serializer().appendPush(sh.b, joinRef, topic, event, p); err != nil {
+		return err
+	}
+	return s.write(sh.frame(binary))
+}
+
+// pushClose and pushError end a channel on the client's side.
+func (s *socket) pushClose(joinRef ref, topic string) {
+	sh := newSheet()
+	defer sh.release()
+	sh.b = s.serializer().appendClose(sh.b, joinRef, topic)
+	_ = s.write(sh.frame(false))
+}
+
+func (s *socket) pushError(joinRef ref, topic string) {
+	sh := newSheet()
+	defer sh.release()
+	sh.b = s.serializer().appendError(sh.b, joinRef, topic)
+	_ = s.write(sh.frame(false))
+}

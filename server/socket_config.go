@@ -1,0 +1,170 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dormouse-ws/dormouse/poller"
+)
+
+// A Socket is a mount of Phoenix Channels: a path, who may connect, and which channel serves which
+// topic. It must not be changed once it was given to a Server.
+type Socket struct {
+	// Path is where the socket is mounted, as "/socket"; clients add the transport's path, as
+	// "/websocket". It may hold :name segments, which become params.
+	Path string
+
+	// Routes are tried in order.
+	Routes []Route
+
+	// Connect decides about a new connection, on a worker. nil: everybody is accepted, and the
+	// handshake never leaves the event loop.
+	Connect func(*Connect) error
+
+	// ConnectInfo says what of the request Connect wants to see.
+	ConnectInfo ConnectInfoConfig
+
+	// CheckOrigin decides from which pages browsers may connect. Default: AllowPublicHost.
+	CheckOrigin OriginPolicy
+
+	// AuthToken takes the authToken of phoenix.js out of the subprotocol header (section 1.5).
+	AuthToken bool
+
+	// MaxChannels bounds the topics that one connection may have joined. Default 100.
+	MaxChannels int
+
+	WebSocket WebSocketOptions
+}
+
+// A Route says which channel serves a topic, or all topics with a prefix.
+type Route struct {
+	// Topic is a topic, or a prefix followed by one final "*".
+	Topic string
+
+	// Channel makes the channel of one join. Its fields are the channel's state.
+	Channel func() Channel
+
+	// Intercept names broadcast events that go to the channel's HandleOut instead of straight to its
+	// client; the channel must be an [Interceptor]. Topics without it pay nothing for it.
+	Intercept []string
+
+	// Assigns is handed to every channel of this route, see [Context.RouteAssigns].
+	Assigns any
+}
+
+// A Connect is a connection that asks to be accepted (section 1.6).
+type Connect struct {
+	// Params are those of the query and the path.
+	Params Params
+
+	// Info is what Socket.ConnectInfo asked for.
+	Info *ConnectInfo
+
+	// Assigns may be set to what the connection's channels shall know; each sees it through
+	// [Context.Assigns]. It is shared by them.
+	Assigns any
+
+	// ID may be set to a name under which [Server.Disconnect] finds the connection.
+	ID string
+}
+
+// ErrRefused refuses a connect without a reason: 403. Any other error is a reason, which the mount's
+// ErrorHandler may turn into an answer.
+var ErrRefused = errors.New("server: connect refused")
+
+// socketApp is the application of a Socket.
+type socketApp struct {
+	srv *Server
+	cfg *Socket
+	max int
+}
+
+func newSocketApp(s *Server, k *Socket) (*socketApp, error) {
+	a := &socketApp{srv: s, cfg: k, max: k.MaxChannels}
+	if a.max < 0 {
+		return nil, fmt.Errorf("server: Socket %s: MaxChannels is negative; 0 is the default of %d", k.Path, defaultMaxChannels)
+	}
+	if a.max == 0 {
+		a.max = defaultMaxChannels
+	}
+	for i := range k.Routes {
+		if err := k.Routes[i].validate(); err != nil {
+			return nil, fmt.Errorf("server: Socket %s: %w", k.Path, err)
+		}
+	}
+	return a, nil
+}
+
+func (r *Route) validate() error {
+	if r.Channel == nil {
+		return fmt.Errorf("route %q: Channel is nil", r.Topic)
+	}
+	if r.Topic == "" {
+		return fmt.Errorf("a route has no topic; \"*\" matches all")
+	}
+	if i := strings.IndexByte(r.Topic, '*'); i >= 0 && i != len(r.Topic)-1 {
+		return fmt.Errorf("route %q: * may only be the last character", r.Topic)
+	}
+	if len(r.Intercept) > 0 {
+		if _, ok := r.Channel().(Interceptor); !ok {
+			return fmt.Errorf("route %q intercepts %q, but its channel has no HandleOut", r.Topic, r.Intercept)
+		}
+	}
+	return nil
+}
+
+func (r *Route) matches(topic string) bool {
+	if prefix, wild := strings.CutSuffix(r.Topic, "*"); wild {
+		return strings.HasPrefix(topic, prefix)
+	}
+	return topic == r.Topic
+}
+
+func (r *Route) intercepts(event string) bool {
+	return len(r.Intercept) > 0 && slices.Contains(r.Intercept, event)
+}
+
+// route returns the first route for a topic, or nil.
+func (a *socketApp) route(topic string) *Route {
+	for i := range a.cfg.Routes {
+		if r := &a.cfg.Routes[i]; r.matches(topic) {
+			return r
+		}
+	}
+	return nil
+}
+
+func (a *socketApp) blocks() bool       { return a.cfg.Connect != nil }
+func (a *socketApp) versionStatus() int { return 400 } // section 1.2, not RFC 6455's 426
+
+func (a *socketApp) negotiate(r *upgradeRequest) *httpError {
+	s, ok := negotiateVersion(r.params)
+	if !ok {
+		return &httpError{403, ""}
+	}
+	r.serializer = s
+	return nil
+}
+
+func (a *socketApp) connect(r *upgradeRequest) (err error) {
+	r.connected = &Connect{Params: r.params}
+	if a.cfg.Connect == nil {
+		return nil
+	}
+	r.connected.Info = a.cfg.ConnectInfo.connectInfo(&r.request)
+	defer a.srv.recovered("Connect of "+a.cfg.Path, &err)
+	return a.cfg.Connect(r.connected)
+}
+
+func (a *socketApp) open(m *mount, c poller.Conn, r *upgradeRequest) upgradedHandler {
+	s := &socket{wsConn: wsConn{conn: c, mount: m}, v2: r.serializer.version() == 2}
+	if r.connected.Assigns != nil || r.connected.ID != "" {
+		s.ident = &identity{socket: s, assigns: r.connected.Assigns}
+		if id := r.connected.ID; id != "" {
+			a.srv.hub.Subscribe(id, s.ident)
+		}
+	}
+	return s
+}

@@ -1,0 +1,187 @@
+package server
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/dormouse-ws/dormouse/poller"
+	"github.com/dormouse-ws/dormouse/server/frame"
+	"github.com/gobwas/ws"
+)
+
+// A wsConn is what every upgraded connection has: 40 bytes. It is embedded in the handler of its mount's
+// application.
+type wsConn struct {
+	conn    poller.Conn
+	mount   *mount
+	cut     *cut // nil while the connection sleeps; owned by the reading goroutine
+	deflate bool // permessage-deflate was negotiated
+}
+
+// A cut is a frame or message that is not complete, with room for answers that the loop gives in place.
+type cut struct {
+	dec frame.Decoder
+	msg frame.Message
+	out []byte
+}
+
+var cuts = sync.Pool{New: func() any { return &cut{out: make([]byte, 0, 512)} }}
+
+func (w *wsConn) base() *wsConn { return w }
+
+// A receiver takes the data messages of a connection. Its message runs on the loop: what m's payload
+// refers to is valid only until it returns. full says that no more shall be given now.
+type receiver interface {
+	message(cu *cut) (full bool)
+}
+
+// onData takes frames apart, answers control frames and gives messages to r.
+func (w *wsConn) onData(data []byte, r receiver) int {
+	cu := w.cut
+	if cu == nil {
+		cu = cuts.Get().(*cut)
+		cu.dec.LimitBytes = w.mount.options.MaxFrameSize
+		cu.dec.Deflate = w.deflate
+		cu.msg.LimitBytes = w.mount.options.MaxFrameSize
+	}
+	rest, live := w.take(cu, data, r)
+	if live && !(cu.dec.Idle() && cu.msg.Idle()) {
+		w.cut = cu
+	} else {
+		w.cut = nil
+		cu.release()
+	}
+	return len(data) - rest
+}
+
+func (cu *cut) release() {
+	cu.dec.Reset()
+	cu.msg.Reset()
+	cuts.Put(cu)
+}
+
+// take gives everything in data to r, as far as r has room. live is false once the connection is at its
+// end.
+func (w *wsConn) take(cu *cut, data []byte, r receiver) (rest int, live bool) {
+	cu.dec.Push(data)
+	for {
+		part, ok, err := cu.dec.Next()
+		switch {
+		case err != nil:
+			w.fail(err)
+			return 0, false
+		case !ok:
+			return 0, true
+		case part.Header.OpCode.IsControl():
+			if !w.control(cu, part) {
+				return 0, false
+			}
+			continue
+		}
+		whole, err := cu.msg.Add(part)
+		if err != nil {
+			w.fail(err)
+			return 0, false
+		}
+		if !whole {
+			continue
+		}
+		full := r.message(cu)
+		cu.msg.Reset()
+		if full {
+			return len(cu.dec.Rest()), true
+		}
+	}
+}
+
+// control answers a control frame and reports whether the connection goes on.
+func (w *wsConn) control(cu *cut, p frame.Part) bool {
+	switch p.Header.OpCode {
+	case ws.OpPing:
+		cu.out = frame.AppendPong(cu.out[:0], p.Payload)
+		_ = w.write(cu.out)
+	case ws.OpClose:
+		code, _, err := frame.ParseClose(p.Payload)
+		reason := ""
+		var fe frame.Error
+		if errors.As(err, &fe) {
+			reason = fe.Reason()
+		}
+		w.conn.CloseWith(frame.AppendClose(nil, code, reason))
+		return false
+	}
+	return true
+}
+
+// fail closes after a violation of RFC 6455, with its close code.
+func (w *wsConn) fail(err error) {
+	var fe frame.Error
+	if !errors.As(err, &fe) {
+		fe = frame.ErrReservedBits
+	}
+	w.close(fe.Code(), fe.Reason())
+}
+
+// close sends a Close frame and ends the connection: what was sent before goes out before it, and
+// nothing after it.
+func (w *wsConn) close(code ws.StatusCode, reason string) {
+	w.conn.CloseWith(frame.AppendClose(nil, code, reason))
+}
+
+// write sends a frame that stays the caller's; send one that is shared with other connections. Both
+// apply the slow-consumer policy.
+func (w *wsConn) write(p []byte) error { return w.sent(w.conn.Write(p)) }
+func (w *wsConn) send(p []byte) error  { return w.sent(w.conn.Send(p)) }
+
+func (w *wsConn) sent(err error) error {
+	if err != poller.ErrOutboxFull {
+		return err
+	}
+	s := w.mount.srv
+	if s.cfg.SlowConsumer == DropSlow {
+		s.counters.slowDropped.Add(1)
+		return err
+	}
+	s.counters.slowClosed.Add(1)
+	w.conn.Truncate(frame.AppendClose(nil, codeTryAgainLater, "slow consumer"))
+	return err
+}
+
+// OnTimeout implements poller.Handler: nothing was received for the mount's Timeout.
+func (w *wsConn) OnTimeout(poller.Conn) { w.close(codeProtocolError, "idle timeout") }
+
+// headRoom is the most bytes a server's frame header has (RFC 6455 section 5.2).
+const headRoom = 10
+
+// A sheet is a scratch buffer for one frame: its message is written behind room for the header.
+type sheet struct{ b []byte }
+
+var sheets = sync.Pool{New: func() any { return &sheet{make([]byte, headRoom, 1024)} }}
+
+// keptSheet is the largest sheet that is kept for the next message.
+const keptSheet = 64 << 10
+
+func newSheet() *sheet { return sheets.Get().(*sheet) }
+
+func (s *sheet) release() {
+	if cap(s.b) <= keptSheet {
+		s.b = s.b[:headRoom]
+		sheets.Put(s)
+	}
+}
+
+// frame puts the header before the message and returns the frame, which is part of the sheet.
+func (s *sheet) frame(binary bool) []byte { return sealFrame(s.b, binary) }
+
+// sealFrame writes the header of the message b[headRoom:] in front of it.
+func sealFrame(b []byte, binary bool) []byte {
+	op := ws.OpText
+	if binary {
+		op = ws.OpBinary
+	}
+	var room [headRoom]byte
+	head := frame.AppendHeader(room[:0], ws.Header{Fin: true, OpCode: op, Length: int64(len(b) - headRoom)})
+	start := headRoom - len(head)
+	copy(b[start:], head)
+	return b[start:]
+}

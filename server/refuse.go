@@ -12,15 +12,11 @@ func refuse(c poller.Conn, err *httpError) {
 	c.CloseWith(appendRefusal(nil, err.status, "", err.reason+"\n"))
 }
 
-// refuseUpgrade answers a request that a mount refuses, and counts it. body is empty where section 1.2
-// says so.
+// refuseUpgrade answers a request that a mount refuses, and counts it. Its reason is the body, and empty
+// where section 1.2 says so.
 func (s *Server) refuseUpgrade(c poller.Conn, err *httpError, header string) {
 	s.counters.refused.Add(1)
-	body := err.reason
-	if body != "" {
-		body += "\n"
-	}
-	c.CloseWith(appendRefusal(nil, err.status, header, body))
+	c.CloseWith(appendRefusal(nil, err.status, header, err.reason))
 }
 
 // appendRefusal appends a whole HTTP response; header is further header lines, each with its CRLF.

@@ -93,6 +93,7 @@ const closings = {
   1001: "The server asked this page to connect again",
   1009: "The server found a message too large",
   1012: "The server is restarting",
+  1013: "The server gave up on this page, which read too slowly",
 };
 
 let lost = "";

@@ -3,6 +3,9 @@ package poller
 import (
 	"context"
 	"io"
+	"maps"
+	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,18 +18,19 @@ type base struct {
 	workers  *workers
 	counters counters
 
-	live     atomic.Int64  // open descriptors, plus connections whose OnClose has not returned
-	drained  chan struct{} // told when live has come to 0
-	shortest atomic.Uint32 // the shortest timeout ever set, in milliseconds: the period of the sweep
-	faster   chan struct{} // tells the sweep that shortest has become shorter
-	quit     chan struct{} // closed when Shutdown begins
-	stop     chan struct{} // closed to end the sweep
+	fds      sync.WaitGroup // open descriptors
+	live     atomic.Int64   // open descriptors, plus connections whose OnClose has not returned
+	drained  chan struct{}  // told when live has come to 0
+	shortest atomic.Uint32  // the shortest timeout ever set, in milliseconds: the period of the sweep
+	faster   chan struct{}  // tells the sweep that shortest has become shorter
+	quit     chan struct{}  // closed when Shutdown begins
+	stop     chan struct{}  // closed to end the sweep
 	swept    sync.WaitGroup
 
 	mu        sync.Mutex // protects the following
 	down      bool       // Shutdown was called
 	listeners map[io.Closer]struct{}
-	serving   sync.WaitGroup
+	serving   sync.WaitGroup // calls that may add connections; none begins once down is set
 }
 
 func (b *base) init(cfg Config) error {
@@ -67,26 +71,35 @@ func (b *base) deadline(d time.Duration) uint32 {
 	return later(b.clock.now(), ms)
 }
 
-// opened counts a new connection; false says that it must be closed at once.
-func (b *base) opened() bool {
+// opened counts a new connection; an error says that it must be closed at once.
+func (b *base) opened() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.down {
-		return false
+		return ErrShutdown
 	}
 	if b.cfg.MaxConns > 0 && b.counters.open.Load() >= int64(b.cfg.MaxConns) {
 		b.counters.overLimit.Add(1)
-		return false
+		return ErrMaxConns
 	}
 	b.counters.accepted.Add(1)
 	b.counters.open.Add(1)
 	b.live.Add(2)
-	return true
+	b.fds.Add(1)
+	return nil
 }
 
 // gone counts a descriptor that was closed or detached, closed an OnClose that has returned.
 func (b *base) gone() {
 	b.counters.open.Add(-1)
+	b.fds.Done()
+	b.dead(1)
+}
+
+// gaveAway counts a connection that was detached.
+func (b *base) gaveAway() {
+	b.counters.detached.Add(1)
+	b.gone()
 	b.dead(1)
 }
 
@@ -102,6 +115,33 @@ func (b *base) dead(n int64) {
 		default:
 		}
 	}
+}
+
+// attachSocket is Attach for an engine that owns descriptors.
+func (b *base) attachSocket(nc net.Conn, add func(fd int) error) error {
+	if err := b.enter(); err != nil {
+		nc.Close()
+		return err
+	}
+	defer b.serving.Done()
+	fd, err := dupSocket(nc)
+	nc.Close()
+	if err != nil {
+		return err
+	}
+	return add(fd)
+}
+
+// enter begins a call that may add connections, which ends with serving.Done: Shutdown waits for it
+// before it looks for connections to close.
+func (b *base) enter() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.down {
+		return ErrShutdown
+	}
+	b.serving.Add(1)
+	return nil
 }
 
 // listen notes l, so that Shutdown closes it.
@@ -136,12 +176,13 @@ func (b *base) shutdown(ctx context.Context, each func(func(Conn, Handler) bool)
 	b.mu.Lock()
 	again := b.down
 	b.down = true
-	for l := range b.listeners {
-		l.Close()
-	}
+	open := slices.Collect(maps.Keys(b.listeners))
 	b.mu.Unlock()
 	if again {
 		return ErrShutdown
+	}
+	for _, l := range open {
+		l.Close() // waits for an accept that is under way, which needs the lock
 	}
 	close(b.quit)
 	b.serving.Wait()
@@ -149,6 +190,7 @@ func (b *base) shutdown(ctx context.Context, each func(func(Conn, Handler) bool)
 	err := b.drain(ctx)
 	if err != nil {
 		each(func(c Conn, _ Handler) bool { c.Abort(ErrShutdown); return true })
+		b.fds.Wait()
 	}
 	if rerr := b.workers.release(ctx); err == nil {
 		err = rerr

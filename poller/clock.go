@@ -15,9 +15,6 @@ func stamp(d time.Duration) uint32 {
 	return 1
 }
 
-// after returns the deadline d from now; never early, so it rounds up.
-func (k clock) after(d time.Duration) uint32 { return later(k.now(), millis(d)) }
-
 // later returns now+ms, avoiding zero.
 func later(now, ms uint32) uint32 {
 	if t := now + ms; t != 0 {

@@ -3,7 +3,6 @@ package poller
 import (
 	"net"
 	"net/netip"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -37,7 +36,8 @@ func (c *conn) SetHandler(h Handler)           { c.setHandler(h) }
 func (c *conn) Pause()                         { c.pause() }
 func (c *conn) Resume()                        { c.resume(c) }
 func (c *conn) Close()                         { c.close(c, c.base(), nil) }
-func (c *conn) Truncate(last []byte)           { c.truncate(c, c.base(), last) }
+func (c *conn) CloseWith(last []byte)          { c.closeWith(c, c.base(), last, false) }
+func (c *conn) Truncate(last []byte)           { c.closeWith(c, c.base(), last, true) }
 func (c *conn) Abort(reason error)             { c.abort(c, c.base(), reason) }
 func (c *conn) Outbox() int                    { return c.outboxSize() }
 func (c *conn) SetDeadline(d time.Duration)    { c.setDeadline(c, c.base(), d, false) }
@@ -59,64 +59,28 @@ func (c *conn) transmitv(v [][]byte) (int, error) {
 	return written(unix.Writev(int(c.fd), v))
 }
 
-// written turns what a non-blocking write returned into a count, with an error only if it is final.
-// EINTR is no matter: write(2) is not interrupted on a non-blocking socket.
-func written(n int, err error) (int, error) {
-	switch err {
-	case nil:
-		return n, nil
-	case unix.EAGAIN:
-		return 0, nil
-	}
-	return 0, os.NewSyscallError("write", err)
-}
-
 // Detach implements Conn.
 func (c *conn) Detach() (net.Conn, error) {
 	c.mu.Lock()
-	if c.is(stClosing | stGone) {
-		c.mu.Unlock()
-		return nil, ErrClosed
+	defer c.mu.Unlock()
+	if err := c.detachableLocked(); err != nil {
+		return nil, err
 	}
-	if c.out != nil || c.box != nil {
-		c.mu.Unlock()
-		return nil, ErrBusy
+	nc, err := dupConn(int(c.fd))
+	if err != nil {
+		return nil, err
 	}
 	c.setLocked(stClosing | stSealed | stGone)
-	c.mu.Unlock()
 	e := c.loop.e
 	_ = unix.EpollCtl(c.loop.epfd, unix.EPOLL_CTL_DEL, int(c.fd), nil)
 	e.table.at(int(c.fd)).clear()
-	f := os.NewFile(uintptr(c.fd), "detached")
-	nc, err := net.FileConn(f) // a duplicate; f's own descriptor goes
-	f.Close()
-	e.counters.detached.Add(1)
-	e.gone()
-	e.dead(1)
-	return nc, err
+	unix.Close(int(c.fd))
+	e.gaveAway()
+	return nc, nil
 }
 
 // RemoteAddr implements Conn.
-func (c *conn) RemoteAddr() netip.AddrPort { return c.address(unix.Getpeername) }
+func (c *conn) RemoteAddr() netip.AddrPort { return c.address(int(c.fd), unix.Getpeername) }
 
 // LocalAddr implements Conn.
-func (c *conn) LocalAddr() netip.AddrPort { return c.address(unix.Getsockname) }
-
-func (c *conn) address(get func(int) (unix.Sockaddr, error)) netip.AddrPort {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.is(stGone) {
-		return netip.AddrPort{}
-	}
-	sa, err := get(int(c.fd))
-	if err != nil {
-		return netip.AddrPort{}
-	}
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr).Unmap(), uint16(sa.Port))
-	}
-	return netip.AddrPort{}
-}
+func (c *conn) LocalAddr() netip.AddrPort { return c.address(int(c.fd), unix.Getsockname) }

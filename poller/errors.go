@@ -21,6 +21,9 @@ var (
 	// to connections that Shutdown had to reset.
 	ErrShutdown = errors.New("poller: engine is shut down")
 
+	// ErrMaxConns is returned by Attach when Config.MaxConns connections are open.
+	ErrMaxConns = errors.New("poller: as many connections are open as Config.MaxConns allows")
+
 	// ErrBusy is returned by Detach while tasks or bytes of the connection are still under way.
 	ErrBusy = errors.New("poller: connection has work under way")
 

@@ -2,6 +2,9 @@ package poller
 
 import (
 	"errors"
+	"net"
+	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -40,14 +43,16 @@ const (
 	lastAcceptPause  = time.Second
 )
 
-// serve runs accept again and again until the engine stops or accept fails for good. accept takes
-// one or more connections and returns nil, or says what the kernel said.
-func (b *base) serve(accept func() error) error {
+// serve runs accept again and again until the engine stops or accept fails for good. accept returns how
+// many connections it took, and what the kernel said when it took no more.
+func (b *base) serve(accept func() (int, error)) error {
 	pause := firstAcceptPause
 	for {
-		err := accept()
-		if err == nil {
+		n, err := accept()
+		if n > 0 {
 			pause = firstAcceptPause
+		}
+		if err == nil {
 			continue
 		}
 		if b.isDown() {
@@ -65,6 +70,57 @@ func (b *base) serve(accept func() error) error {
 			return err
 		}
 	}
+}
+
+// serveSocket is Serve for an engine that calls accept4(2) itself and owns descriptors.
+func (b *base) serveSocket(l net.Listener, add func(fd int) error) error {
+	fd, err := dupSocket(l) // package net would not let us call accept4(2) ourselves
+	if err != nil {
+		l.Close()
+		return err
+	}
+	// Accepted sockets inherit it, which saves a system call for each. It fails on a Unix socket.
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	f := os.NewFile(uintptr(fd), "listener")
+	raw, err := f.SyscallConn()
+	if err != nil {
+		f.Close()
+		l.Close()
+		return err
+	}
+	if err := b.listen(f); err != nil {
+		l.Close()
+		return err
+	}
+	defer b.unlisten(f)
+	defer l.Close() // not before: it removes the file of a Unix socket
+	return b.serve(func() (int, error) { return acceptBatch(raw, add) })
+}
+
+// acceptBatch waits for connections and accepts until the kernel returns an error.
+func acceptBatch(raw syscall.RawConn, add func(fd int) error) (n int, err error) {
+	var failed error
+	err = raw.Read(func(listener uintptr) bool {
+		for {
+			fd, _, err := unix.Accept4(int(listener), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+			if err == unix.EAGAIN {
+				return false
+			}
+			if err != nil {
+				failed = os.NewSyscallError("accept4", err)
+				return true
+			}
+			n++
+			if add(fd) == ErrShutdown { // Close of the listener waits for us
+				failed = ErrShutdown
+				return true
+			}
+		}
+	})
+	if failed != nil {
+		return n, failed
+	}
+	return n, err
 }
 
 // pause waits; false says that the engine is being shut down.

@@ -156,9 +156,7 @@ func (l *loop) runOp(p posted) {
 	case opRead:
 		l.serve(p.c, true)
 	case opTimeout:
-		if !p.c.is(stClosing) {
-			p.c.handler.OnTimeout(p.c)
-		}
+		p.c.timeout(p.c, &l.e.base)
 	case opDestroy:
 		l.destroy(p.c, nil)
 	}

@@ -17,7 +17,7 @@ func (l *loop) serve(c *conn, toEnd bool) {
 	if c.is(stGone | stPaused | stFull) {
 		return
 	}
-	if held := c.takeHeld(); held != nil && !l.give(c, held) {
+	if held := c.takeHeld(); held != nil && !c.give(c, &l.e.base, l.now, held) {
 		return
 	}
 	for range turnReads {
@@ -37,11 +37,13 @@ func (l *loop) serve(c *conn, toEnd bool) {
 			c.close(c, &l.e.base, io.EOF)
 			return
 		}
-		if !l.give(c, l.buf[:n]) || n < len(l.buf) && !toEnd {
+		if !c.give(c, &l.e.base, l.now, l.buf[:n]) || n < len(l.buf) && !toEnd {
 			return
 		}
 	}
-	l.again(c)
+	if !c.is(stGone) { // Detach: the number may be another's by now
+		l.again(c)
+	}
 }
 
 // again makes the kernel report c in the next turn, although its edge is spent: others come first.
@@ -50,20 +52,6 @@ func (l *loop) again(c *conn) {
 	if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_MOD, int(c.fd), &ev); err != nil {
 		l.destroy(c, os.NewSyscallError("epoll_ctl", err))
 	}
-}
-
-// give calls OnData and holds what it did not take; false says that reading must wait.
-func (l *loop) give(c *conn, data []byte) bool {
-	c.touch(c, l.now)
-	if c.is(stClosing) {
-		return true
-	}
-	took := c.handler.OnData(c, data)
-	if took < len(data) && !c.is(stGone) {
-		c.hold(data[took:])
-		return false
-	}
-	return true
 }
 
 // destroy closes the descriptor. Only the loop does, so that no other goroutine can be reading or

@@ -31,6 +31,14 @@ func (m *mailbox) waiting() int { return len(m.tasks) - m.first }
 
 func (m *mailbox) push(t Task) { m.tasks = append(m.tasks, t) }
 
+// next returns what pop would, or nil.
+func (m *mailbox) next() Task {
+	if m.first == len(m.tasks) {
+		return nil
+	}
+	return m.tasks[m.first]
+}
+
 func (m *mailbox) pop() Task {
 	if m.first == len(m.tasks) {
 		return nil

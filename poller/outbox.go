@@ -8,7 +8,9 @@ type outbox struct {
 	frames [][]byte // the oldest first; shared frames are referenced, never changed
 	first  int      // index of the oldest
 	offset int      // bytes of the oldest that are already gone
+	begun  bool     // the oldest is the rest of one whose beginning never came here
 	size   int      // bytes that wait
+	iov    [][]byte // scratch of vectors
 }
 
 var outboxes = sync.Pool{New: func() any { return new(outbox) }}
@@ -24,25 +26,31 @@ func (o *outbox) release() {
 	if cap(o.frames) > keptFrames {
 		o.frames = nil
 	}
-	*o = outbox{frames: o.frames[:0]}
+	clear(o.iov[:cap(o.iov)])
+	*o = outbox{frames: o.frames[:0], iov: o.iov[:0]}
 	outboxes.Put(o)
 }
 
+// push takes no empty frame: one would let writev(2) take everything and yet move nothing.
 func (o *outbox) push(p []byte) {
+	if len(p) == 0 {
+		return
+	}
 	o.frames = append(o.frames, p)
 	o.size += len(p)
 }
 
 func (o *outbox) empty() bool { return o.size == 0 }
 
-// vectors appends up to n slices of what waits to v, for writev(2).
-func (o *outbox) vectors(v [][]byte, n int) [][]byte {
+// vectors returns up to n slices of what waits, for writev(2). They are valid until the next call.
+func (o *outbox) vectors(n int) [][]byte {
+	o.iov = o.iov[:0]
 	skip := o.offset
 	for _, f := range o.frames[o.first:min(len(o.frames), o.first+n)] {
-		v = append(v, f[skip:])
+		o.iov = append(o.iov, f[skip:])
 		skip = 0
 	}
-	return v
+	return o.iov
 }
 
 // took drops the n bytes that the kernel has taken.
@@ -52,12 +60,12 @@ func (o *outbox) took(n int) {
 		left := len(o.frames[o.first]) - o.offset
 		if n < left {
 			o.offset += n
-			return
+			break
 		}
 		n -= left
 		o.frames[o.first] = nil
 		o.first++
-		o.offset = 0
+		o.offset, o.begun = 0, false
 	}
 	o.compact()
 }
@@ -76,7 +84,7 @@ func (o *outbox) compact() {
 // truncate drops every frame that has not begun to leave.
 func (o *outbox) truncate() {
 	keep := o.first
-	if o.offset > 0 {
+	if o.offset > 0 || o.begun {
 		keep++
 	}
 	for i := keep; i < len(o.frames); i++ {

@@ -1,9 +1,6 @@
 package poller
 
-import (
-	"sync/atomic"
-	"time"
-)
+import "time"
 
 // The sweep comes by once in an eighth of the shortest timeout in use, within these bounds. A pass
 // over a million slots takes a few milliseconds.
@@ -50,30 +47,9 @@ type sweepable[T any] interface {
 // sweepTable looks at every deadline of a table once.
 func sweepTable[T any, P sweepable[T]](b *base, t *table[T], now uint32) {
 	t.each(func(s *slot[T], c *T) bool {
-		w, r := s.write.Load(), s.read.Load()
-		if due(w, now) && s.take(&s.write, w, c) {
-			P(c).kernel().abort(P(c), b, ErrWriteTimeout)
-		}
-		if due(r, now) && s.take(&s.read, r, c) {
-			if P(c).kernel().is(stFinSent) {
-				P(c).signal(opDestroy)
-			} else {
-				P(c).signal(opTimeout)
-			}
+		if due(s.write.Load(), now) || due(s.read.Load(), now) {
+			P(c).kernel().expire(P(c), b, now)
 		}
 		return true
 	})
-}
-
-// take clears a deadline that has come and reports whether it still was that deadline, which it was
-// not when bytes came in this moment, and c's, which it was not when c's number has a new owner.
-func (s *slot[T]) take(deadline *atomic.Uint32, was uint32, c *T) bool {
-	if !deadline.CompareAndSwap(was, 0) {
-		return false
-	}
-	if s.conn.Load() != c {
-		deadline.CompareAndSwap(0, was)
-		return false
-	}
-	return true
 }

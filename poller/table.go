@@ -89,3 +89,30 @@ func (t *table[T]) each(f func(*slot[T], *T) bool) {
 		}
 	}
 }
+
+// numbers gives out the slots of an engine whose connections are not numbered by their descriptors:
+// the one that was given back last, so that the table stays dense.
+type numbers struct {
+	mu   sync.Mutex // protects the following
+	free []int32
+	next int32
+}
+
+func (n *numbers) take() int32 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if last := len(n.free) - 1; last >= 0 {
+		i := n.free[last]
+		n.free = n.free[:last]
+		return i
+	}
+	n.next++
+	return n.next - 1
+}
+
+// giveBack makes i another's. Its slot has been cleared.
+func (n *numbers) giveBack(i int32) {
+	n.mu.Lock()
+	n.free = append(n.free, i)
+	n.mu.Unlock()
+}

@@ -20,8 +20,9 @@ import (
 const grace = 10 * time.Second
 
 // Main runs the tests of a package and exits; call it from TestMain. After the tests it compares the
-// goroutines and the descriptors of the process with those before and names what is left.
-func Main(m *testing.M) {
+// goroutines and the descriptors of the process with those before and names what is left. The cleanups
+// run between the tests and the comparison.
+func Main(m *testing.M, cleanups ...func()) {
 	// The runtime's poller and its wake-up come into being with the first pollable file and stay.
 	if r, w, err := os.Pipe(); err == nil {
 		r.Close()
@@ -29,6 +30,9 @@ func Main(m *testing.M) {
 	}
 	before, running := descriptors(), goroutines(nil)
 	code := m.Run()
+	for _, f := range cleanups {
+		f()
+	}
 	if code == 0 && !fuzzing() {
 		if err := check(before, running); err != nil {
 			fmt.Fprintln(os.Stderr, err)

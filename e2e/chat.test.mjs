@@ -1,0 +1,154 @@
+// The page of `dormouse serve` in a real browser, as two people use it.
+
+import assert from "node:assert/strict";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after } from "node:test";
+
+import { findChromium, launchChromium } from "./chrome.mjs";
+import { Program, test } from "./support.mjs";
+
+const found = findChromium();
+const skip = !found && "no Chromium here: install chromium, or name one in CHROMIUM";
+const browser = found && (await launchChromium(found));
+after(() => browser?.close());
+
+// visit opens the page as a new person: a context has its own storage.
+async function visit(t, server, name, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 900, height: 640 }, ...options });
+  t.after(() => context.close());
+  context.setDefaultTimeout(10_000);
+  const page = await context.newPage();
+  page.complaints = [];
+  page.hosts = new Set();
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type())) page.complaints.push(message.text());
+  });
+  page.on("pageerror", (error) => page.complaints.push(`${error}`));
+  page.on("requestfailed", (request) => page.complaints.push(`${request.url()}: ${request.failure().errorText}`));
+  page.on("response", (response) => {
+    if (response.status() >= 400) page.complaints.push(`${response.url()}: ${response.status()}`);
+  });
+  page.on("request", (request) => page.hosts.add(new URL(request.url()).host));
+  page.on("websocket", (socket) => page.hosts.add(new URL(socket.url()).host));
+  await page.goto(server.http);
+  await inState(page, "joined");
+  if (name) {
+    await page.getByLabel("You are").fill(name);
+    await page.getByLabel("You are").blur();
+  }
+  return page;
+}
+
+const inState = (page, state) => page.locator(`#status[data-state="${state}"]`).waitFor();
+
+async function say(page, text) {
+  await page.getByLabel("Message", { exact: true }).fill(text);
+  await page.keyboard.press("Enter");
+}
+
+const said = (page) => page.locator("#log li:not(.note)");
+
+async function hears(page, count) {
+  await said(page).nth(count - 1).waitFor();
+  return said(page).evaluateAll((items) => items.map((item) => ["b", "p"].map((tag) => item.querySelector(tag).textContent)));
+}
+
+async function serve(t) {
+  const server = await Program.start("dormouse");
+  t.after(() => server.stop());
+  return server;
+}
+
+async function screenshot(page, name) {
+  if (!process.env.E2E_SCREENSHOT) return;
+  const file = path.join(mkdtempSync(path.join(tmpdir(), "dormouse-page-")), `${name}.png`);
+  await page.screenshot({ path: file });
+  console.log(`screenshot: ${file}`);
+}
+
+test("two people talk: both see all of it, in the same order, and nothing else is loaded", { skip }, async (t) => {
+  const server = await serve(t);
+  const [ann, bob] = [await visit(t, server, "Ann"), await visit(t, server, "Bob", { colorScheme: "dark" })];
+  const talk = [];
+  for (const [page, name, text] of [
+    [ann, "Ann", "Is anybody awake?"],
+    [bob, "Bob", "Only just 😴"],
+    [ann, "Ann", "  two   spaces, ünïcode, and “quotes”"],
+    [bob, "Bob", "a-very-long-word-".repeat(30)],
+  ]) {
+    await say(page, text);
+    talk.push([name, text.trim()]);
+    assert.deepEqual(await hears(ann, talk.length), talk);
+    assert.deepEqual(await hears(bob, talk.length), talk);
+  }
+  await screenshot(ann, "light");
+  await screenshot(bob, "dark");
+  for (const page of [ann, bob]) {
+    assert.deepEqual(page.complaints, []);
+    assert.deepEqual([...page.hosts], [server.address]);
+  }
+});
+
+test("what people write is text, never markup", { skip }, async (t) => {
+  const server = await serve(t);
+  const evil = `<img src=x onerror="document.title='owned'"><b>bold</b>`;
+  const [ann, bob] = [await visit(t, server, "<i>Ann</i>"), await visit(t, server)];
+  await say(ann, evil);
+  assert.deepEqual(await hears(bob, 1), [["<i>Ann</i>", evil]]);
+  assert.equal(await bob.locator("#log img, #log i, #log p b").count(), 0);
+  assert.equal(await bob.title(), "Dormouse lobby");
+  assert.deepEqual(bob.complaints, []);
+});
+
+test("a name is given, can be changed, and is kept", { skip }, async (t) => {
+  const server = await serve(t);
+  const page = await visit(t, server);
+  const field = page.getByLabel("You are");
+  const given = await field.inputValue();
+  assert.match(given, /^\w+ \w+$/);
+  await page.reload();
+  assert.equal(await field.inputValue(), given);
+  await field.fill("  Hazel ");
+  await field.press("Tab");
+  await page.reload();
+  assert.equal(await field.inputValue(), "Hazel");
+  await inState(page, "joined");
+  await say(page, "it is me");
+  assert.deepEqual(await hears(page, 1), [["Hazel", "it is me"]]);
+  assert.equal(await page.locator("#log li.mine").count(), 1);
+});
+
+test("a restart of the server is said, keeps the draft, and the talk goes on", { skip }, async (t) => {
+  const server = await serve(t);
+  const [ann, bob] = [await visit(t, server, "Ann"), await visit(t, server, "Bob")];
+  assert.deepEqual(await server.stop("SIGTERM"), { code: 0, signal: null });
+  await inState(ann, "reconnecting");
+  assert.match(await ann.locator("#status").textContent(), /restarting/);
+  await say(ann, "are you back?");
+  assert.match(await ann.getByRole("alert").textContent(), /stays here/);
+  await server.start();
+  await inState(ann, "joined");
+  await inState(bob, "joined");
+  assert.equal(await ann.getByRole("alert").count(), 0, "the problem is over and still shown");
+  await ann.keyboard.press("Enter");
+  assert.deepEqual(await hears(bob, 1), [["Ann", "are you back?"]]);
+});
+
+test("the newest message is in sight, unless one reads further up", { skip }, async (t) => {
+  const server = await serve(t);
+  const [ann, bob] = [await visit(t, server, "Ann"), await visit(t, server, "Bob")];
+  for (let n = 1; n <= 30; n++) {
+    await say(ann, `line ${n}`);
+    await hears(bob, n);
+  }
+  const gap = () => bob.locator("#log").evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
+  assert.ok((await gap()) < 2, `${await gap()} pixels below`);
+  await bob.locator("#log").evaluate((log) => (log.scrollTop = 0));
+  await say(ann, "line 31");
+  await hears(bob, 31);
+  assert.ok((await gap()) > 100, "the page scrolled away from its reader");
+  await bob.getByRole("button", { name: "New messages below" }).click();
+  assert.ok((await gap()) < 2, `${await gap()} pixels below`);
+});

@@ -27,6 +27,8 @@ type base struct {
 	stop     chan struct{}  // closed to end the sweep
 	swept    sync.WaitGroup
 
+	endLoops func() // ends what runs on workers for as long as the engine lives; nil: nothing
+
 	mu        sync.Mutex // protects the following
 	down      bool       // Shutdown was called
 	listeners map[io.Closer]struct{}
@@ -38,7 +40,7 @@ func (b *base) init(cfg Config) error {
 	if err != nil {
 		return err
 	}
-	w, err := newWorkers(cfg.Workers)
+	w, err := newWorkers(cfg.Workers, cfg.Loops)
 	if err != nil {
 		return err
 	}
@@ -191,6 +193,9 @@ func (b *base) shutdown(ctx context.Context, each func(func(Conn, Handler) bool)
 	if err != nil {
 		each(func(c Conn, _ Handler) bool { c.Abort(ErrShutdown); return true })
 		b.fds.Wait()
+	}
+	if b.endLoops != nil {
+		b.endLoops()
 	}
 	if rerr := b.workers.release(ctx); err == nil {
 		err = rerr

@@ -45,7 +45,13 @@ func (c *conn) SetIdleTimeout(d time.Duration) { c.setDeadline(c, c.base(), d, t
 
 // socket: what the core asks of the engine.
 
-func (c *conn) run() bool             { return c.runTasks(c, c.base()) }
+func (c *conn) run() bool { return c.runTasks(c, c.base()) }
+func (c *conn) begin() {
+	// Whoever it is that gives work to a connection while its OnData runs, the loop sees to it after.
+	if !c.loop.serving.CompareAndSwap(c, c.loop.mark) {
+		c.loop.e.workers.submit(c)
+	}
+}
 func (c *conn) signal(op op)          { c.loop.post(c, op) }
 func (c *conn) awaitWritable()        {} // EPOLLOUT is registered once and for all
 func (c *conn) deadlines() *deadlines { return &c.loop.e.table.at(int(c.fd)).deadlines }

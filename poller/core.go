@@ -25,6 +25,9 @@ type socket interface {
 	// finish sends FIN. Lock held.
 	finish()
 
+	// begin has a worker run the connection's tasks.
+	begin()
+
 	// signal has the reading goroutine do op soon. Lock held, and never once stGone is set: whatever
 	// it wakes is still this connection's.
 	signal(op op)

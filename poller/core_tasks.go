@@ -21,7 +21,7 @@ func (k *core) do(s socket, e *base, t Task) (bool, error) {
 	start := k.queueLocked(t)
 	k.mu.Unlock()
 	if start {
-		e.workers.submit(s)
+		s.begin()
 	}
 	return full, nil
 }

@@ -104,6 +104,7 @@ func TestDeadlineOfReusedSlot(t *testing.T) {
 		fired := make(chan poller.Conn, 16)
 		p.timeout = func(c poller.Conn) { fired <- c }
 		r := start(poller.Config{Accept: p.accept})
+		bare := map[poller.Conn]bool{} // connections that never had a deadline
 		for range 20 {
 			c := r.dial()
 			wait(t, p.opened, "open").SetDeadline(40 * time.Millisecond)
@@ -111,14 +112,16 @@ func TestDeadlineOfReusedSlot(t *testing.T) {
 			wait(t, p.closed, "close")
 			eventually(t, "the end", func() bool { return r.Stats().Open == 0 })
 			r.dial().Close()
-			wait(t, p.opened, "open")
+			bare[wait(t, p.opened, "open")] = true
 			wait(t, p.closed, "close")
 		}
 		r.dial()
 		last := wait(t, p.opened, "open")
 		last.SetDeadline(80 * time.Millisecond)
-		if c := wait(t, fired, "timeout"); c != last {
-			t.Error("another's deadline fired")
+		for c := wait(t, fired, "timeout"); c != last; c = wait(t, fired, "timeout") {
+			if bare[c] {
+				t.Error("a deadline of the slot's former owner fired")
+			} // else its own did, on a slow machine
 		}
 	})
 }

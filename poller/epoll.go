@@ -19,6 +19,7 @@ type Epoll struct {
 	table     table[conn]
 	loops     []*loop
 	loopsDone sync.WaitGroup
+	watch     watch
 	nextLoop  atomic.Uint32
 	nextGen   atomic.Uint32
 }
@@ -29,6 +30,7 @@ func NewEpoll(cfg Config) (*Epoll, error) {
 	if err := e.init(cfg); err != nil {
 		return nil, err
 	}
+	e.endLoops = e.stopLoops
 	for range e.cfg.Loops {
 		l, err := newLoop(e)
 		if err != nil {
@@ -42,8 +44,11 @@ func NewEpoll(cfg Config) (*Epoll, error) {
 	}
 	for _, l := range e.loops {
 		e.loopsDone.Add(1)
-		go l.run()
+		e.workers.lead(l)
 	}
+	e.watch.wake = make(chan struct{}, 1)
+	e.swept.Add(1)
+	go e.watchLoops()
 	e.startSweep(func(now uint32) { sweepTable(&e.base, &e.table, now) })
 	return e, nil
 }
@@ -100,13 +105,12 @@ func (e *Epoll) Each(f func(Conn, Handler) bool) {
 
 // Shutdown implements Engine.
 func (e *Epoll) Shutdown(ctx context.Context) error {
-	err := e.shutdown(ctx, e.Each)
-	if err == ErrShutdown {
-		return err
-	}
+	return e.shutdown(ctx, e.Each)
+}
+
+func (e *Epoll) stopLoops() {
 	for _, l := range e.loops {
 		l.end()
 	}
 	e.loopsDone.Wait()
-	return err
 }

@@ -139,6 +139,7 @@ func (c *goConn) SetIdleTimeout(d time.Duration) { c.setDeadline(c, &c.e.base, d
 func (c *goConn) RemoteAddr() netip.AddrPort     { return c.address(int(c.fd), unix.Getpeername) }
 func (c *goConn) LocalAddr() netip.AddrPort      { return c.address(int(c.fd), unix.Getsockname) }
 
+func (c *goConn) begin()                { c.e.workers.submit(c) }
 func (c *goConn) run() bool             { return c.runTasks(c, &c.e.base) }
 func (c *goConn) deadlines() *deadlines { return &c.e.table.at(int(c.slot)).deadlines }
 func (c *goConn) finish()               { _ = unix.Shutdown(int(c.fd), unix.SHUT_WR) }

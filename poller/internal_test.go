@@ -312,7 +312,7 @@ func (c *countdown) run() bool {
 
 // With one worker, connections that have more to do take turns.
 func TestWorkersTakeTurns(t *testing.T) {
-	w, err := newWorkers(1)
+	w, err := newWorkers(1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

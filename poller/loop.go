@@ -3,6 +3,7 @@ package poller
 import (
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -21,16 +22,23 @@ type loop struct {
 	raw  syscall.RawConn
 	wake int // an eventfd; readable when ops has something
 
-	// Owned by the loop's goroutine.
-	events []unix.EpollEvent
-	buf    []byte
-	now    uint32
-	spare  []posted
+	turn    atomic.Uint64        // odd while the loop is lent, see lend.go
+	serving atomic.Pointer[conn] // whose OnData is running; serving's own mark once that began work
+	mark    *conn                // a connection that is none
 
-	mu    sync.Mutex // protects the following
-	ops   []posted
-	woken bool
-	ended bool
+	// Owned by the worker that runs the loop.
+	events    []unix.EpollEvent
+	buf       []byte
+	now       uint32
+	handUntil uint32 // work is handed to other workers until then; 0: it is not
+	spare     []posted
+
+	mu       sync.Mutex // protects the following
+	ops      []posted
+	runnable []*conn // those that have got tasks in this turn; before it ends only the loop's worker looks
+	next     int     // the first of them that has not been seen to
+	woken    bool
+	ended    bool
 }
 
 // A posted op is what another goroutine asks of the loop.
@@ -58,7 +66,7 @@ func newLoop(e *Epoll) (*loop, error) {
 		unix.Close(epfd)
 		return nil, os.NewSyscallError("eventfd2", err)
 	}
-	l := &loop{e: e, epfd: epfd, wake: wake, events: make([]unix.EpollEvent, loopEvents), buf: make([]byte, e.cfg.ReadBuffer)}
+	l := &loop{e: e, epfd: epfd, wake: wake, events: make([]unix.EpollEvent, loopEvents), buf: make([]byte, e.cfg.ReadBuffer), mark: new(conn)}
 	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: wakeFd}
 	if err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, wake, &ev); err != nil {
 		unix.Close(epfd)
@@ -79,9 +87,10 @@ func newLoop(e *Epoll) (*loop, error) {
 	return l, nil
 }
 
-// run is the loop's goroutine: wait, serve what is ready, do what was asked.
-func (l *loop) run() {
-	defer l.e.loopsDone.Done()
+// run is the loop: wait, serve what is ready, do what was asked, see to the work that came of it. It
+// returns when the engine ends, or when the loop has gone to another worker; on reports that the
+// calling worker is a plain one then.
+func (l *loop) run() (on bool) {
 	n := 0
 	ready := func(fd uintptr) bool {
 		n, _ = unix.EpollWait(int(fd), l.events, 0)
@@ -96,8 +105,13 @@ func (l *loop) run() {
 			l.dispatch(&l.events[i])
 		}
 		if l.runOps() {
+			l.handRunnable()
 			l.close()
-			return
+			l.e.loopsDone.Done()
+			return false
+		}
+		if !l.runTasks() {
+			return true
 		}
 	}
 }

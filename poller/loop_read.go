@@ -17,7 +17,7 @@ func (l *loop) serve(c *conn, toEnd bool) {
 	if c.is(stGone | stPaused | stFull) {
 		return
 	}
-	if held := c.takeHeld(); held != nil && !c.give(c, &l.e.base, l.now, held) {
+	if held := c.takeHeld(); held != nil && !l.give(c, held) {
 		return
 	}
 	for range turnReads {
@@ -37,13 +37,23 @@ func (l *loop) serve(c *conn, toEnd bool) {
 			c.close(c, &l.e.base, io.EOF)
 			return
 		}
-		if !c.give(c, &l.e.base, l.now, l.buf[:n]) || n < len(l.buf) && !toEnd {
+		if !l.give(c, l.buf[:n]) || n < len(l.buf) && !toEnd {
 			return
 		}
 	}
 	if !c.is(stGone) { // Detach: the number may be another's by now
 		l.again(c)
 	}
+}
+
+// give calls OnData and notes whether that began work.
+func (l *loop) give(c *conn, data []byte) bool {
+	l.serving.Store(c)
+	on := c.give(c, &l.e.base, l.now, data)
+	if l.serving.Swap(nil) == l.mark {
+		l.runnable = append(l.runnable, c)
+	}
+	return on
 }
 
 // again makes the kernel report c in the next turn, although its edge is spent: others come first.

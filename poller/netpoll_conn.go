@@ -51,6 +51,7 @@ func (c *netpollConn) SetIdleTimeout(d time.Duration) { c.setDeadline(c, &c.e.ba
 func (c *netpollConn) RemoteAddr() netip.AddrPort     { return c.address(int(c.fd), unix.Getpeername) }
 func (c *netpollConn) LocalAddr() netip.AddrPort      { return c.address(int(c.fd), unix.Getsockname) }
 
+func (c *netpollConn) begin()                { c.e.workers.submit(c) }
 func (c *netpollConn) run() bool             { return c.runTasks(c, &c.e.base) }
 func (c *netpollConn) deadlines() *deadlines { return &c.e.table.at(int(c.slot)).deadlines }
 func (c *netpollConn) finish()               { _ = unix.Shutdown(int(c.fd), unix.SHUT_WR) }

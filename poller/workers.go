@@ -8,7 +8,8 @@ import (
 	"github.com/panjf2000/ants/v2"
 )
 
-// A runner is a connection with tasks. run runs some of them and reports whether more wait.
+// A runner is a connection with tasks, or a loop. run runs some of the tasks and reports whether more
+// wait.
 type runner interface{ run() bool }
 
 // workers runs the tasks of all connections of an engine on a shared pool.
@@ -29,9 +30,10 @@ type workers struct {
 // short enough that a burst does not leave thousands of stacks behind.
 const workerExpiry = 5 * time.Second
 
-func newWorkers(limit int) (*workers, error) {
+// newWorkers makes a pool for limit connections at once, beside so many loops.
+func newWorkers(limit, loops int) (*workers, error) {
 	w := &workers{limit: limit}
-	pool, err := ants.NewPoolWithFuncGeneric(limit, w.work,
+	pool, err := ants.NewPoolWithFuncGeneric(limit+loops, w.work,
 		ants.WithExpiryDuration(workerExpiry),
 		// Application panics are recovered by the protocol above. One that reaches us is a bug of
 		// ours, and a pool that goes on after it would hide a connection that hangs for ever.
@@ -54,12 +56,42 @@ func (w *workers) submit(r runner) {
 	}
 	w.active++
 	w.mu.Unlock()
+	w.invoke(r)
+}
+
+func (w *workers) invoke(r runner) {
 	if err := w.pool.Invoke(r); err != nil {
 		go w.work(r) // the pool is being released after a Shutdown whose context ended first
 	}
 }
 
+// lead has a worker run a loop. It does not count among the active ones.
+func (w *workers) lead(l *loop) { w.invoke(l) }
+
+// join counts the calling loop's worker among the active ones, if there is room; part undoes it.
+func (w *workers) join() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.active >= w.limit {
+		return false
+	}
+	w.active++
+	return true
+}
+
+func (w *workers) part() {
+	w.mu.Lock()
+	w.active--
+	w.mu.Unlock()
+}
+
 func (w *workers) work(r runner) {
+	if l, ok := r.(*loop); ok {
+		if !l.run() {
+			return
+		}
+		r = w.next(nil, false) // the loop went to another while this one was among the active
+	}
 	for r != nil {
 		more := r.run()
 		r = w.next(r, more)

@@ -97,17 +97,24 @@ func (b *base) serveSocket(l net.Listener, add func(fd int) error) error {
 	return b.serve(func() (int, error) { return acceptBatch(raw, add) })
 }
 
+// accept4 is accept4(2) without the peer's address, which nobody may ever ask for: unix.Accept4 makes
+// two objects of it for each connection.
+func accept4(listener uintptr) (fd int, errno unix.Errno) {
+	r, _, errno := unix.Syscall6(unix.SYS_ACCEPT4, listener, 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	return int(r), errno
+}
+
 // acceptBatch waits for connections and accepts until the kernel returns an error.
 func acceptBatch(raw syscall.RawConn, add func(fd int) error) (n int, err error) {
 	var failed error
 	err = raw.Read(func(listener uintptr) bool {
 		for {
-			fd, _, err := unix.Accept4(int(listener), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-			if err == unix.EAGAIN {
+			fd, errno := accept4(listener)
+			if errno == unix.EAGAIN {
 				return false
 			}
-			if err != nil {
-				failed = os.NewSyscallError("accept4", err)
+			if errno != 0 {
+				failed = os.NewSyscallError("accept4", errno)
 				return true
 			}
 			n++

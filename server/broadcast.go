@@ -1,9 +1,8 @@
 package server
 
 import (
-	"errors"
-
 	"github.com/dormouse-ws/dormouse/hub"
+	"github.com/dormouse-ws/dormouse/poller"
 )
 
 // toPayload takes the payload argument of the public methods.
@@ -34,12 +33,7 @@ func newBroadcast(topic, event string, payload any) (*hub.Message, error) {
 
 // isPayloadError tells the application's mistakes from failures of the connection.
 func isPayloadError(err error) bool {
-	for _, e := range []error{ErrPayloadNotObject, ErrFieldTooLong, ErrBinaryV1, errRefInBinary} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
+	return err != nil && err != poller.ErrClosed && err != poller.ErrOutboxFull
 }
 
 // encoder returns the function that makes the frame of a broadcast for this socket's version.

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"sync/atomic"
+	"unique"
 
 	"github.com/dormouse-ws/dormouse/hub"
 	"github.com/dormouse-ws/dormouse/poller"
@@ -23,7 +24,8 @@ type Channel interface {
 	HandleIn(c *Context, event string, payload Payload) error
 
 	// Leave is called once, after a Join that accepted. reason is nil when the client left or the
-	// channel stopped, ErrDisconnected, ErrDisplaced, or the error that ended it.
+	// channel stopped, ErrDisconnected, ErrDisplaced, or the error that ended it. What it gives to
+	// Context.After is not run.
 	Leave(c *Context, reason error)
 }
 
@@ -50,6 +52,9 @@ var (
 	// ErrNotJoined is returned by a push or broadcast in Join; see Context.After.
 	ErrNotJoined = errors.New("server: the join is not done yet: push and broadcast in Context.After")
 
+	// errJoinStatus is returned by a reply in Join with a status other than ok.
+	errJoinStatus = errors.New("server: a join is refused by what Join returns, see Refuse")
+
 	// ErrNoRef is returned by a reply to something that expects none.
 	ErrNoRef = errors.New("server: there is no message to reply to, or it has no ref")
 )
@@ -63,37 +68,48 @@ func (*refusal) Error() string { return "server: the join was refused" }
 // takes.
 func Refuse(payload any) error { return &refusal{toPayload(payload)} }
 
-// A channel is the server's side of one joined topic of one client: 80 bytes, and 16 in the topic.
+// A channel is the server's side of one joined topic of one client: 64 bytes, and 16 in the topic.
 type channel struct {
 	hub.Subscription // holds the topic's name
 	socket           *socket
-	route            *Route
 	impl             Channel
-	joinRef          ref // the join's join_ref, or its ref if that was null (section 3.3)
+	joined           unique.Handle[ref] // see joinRef; clients count, so most share theirs with others
 	next             *channel
 	state            atomic.Uint32
+	routeIndex       uint16
 }
 
 const (
-	channelLeft     uint32 = 1 << iota // nothing is delivered any more
-	channelNullJoin                    // the join had no join_ref: joinRef is its ref
+	channelJoined     uint32 = 1 << iota // it has its topic, and may be used by any goroutine
+	channelLeft                          // nothing is delivered any more
+	channelNullJoin                      // the join had no join_ref: joinRef is its ref
+	channelIntercepts                    // its route names events to intercept
 )
+
+// joinRef is the join's join_ref, or its ref if that was null (section 3.3).
+func (ch *channel) joinRef() ref { return ch.joined.Value() }
+
+// live reports whether the client is joined.
+func (ch *channel) live() bool { return ch.state.Load()&(channelJoined|channelLeft) == channelJoined }
+
+func (ch *channel) route() *Route { return &ch.socket.app().cfg.Routes[ch.routeIndex] }
 
 // rawJoinRef is the join_ref as the transport knows it, for comparisons, phx_close and phx_error.
 func (ch *channel) rawJoinRef() ref {
 	if ch.state.Load()&channelNullJoin != 0 {
 		return ""
 	}
-	return ch.joinRef
+	return ch.joinRef()
 }
 
 // Deliver implements hub.Subscriber. It runs on the goroutine that broadcasts.
 func (ch *channel) Deliver(m *hub.Message) {
-	if ch.state.Load()&channelLeft != 0 {
+	state := ch.state.Load()
+	if state&channelLeft != 0 {
 		return
 	}
 	s := ch.socket
-	if ch.route.intercepts(m.Event) {
+	if state&channelIntercepts != 0 && ch.route().intercepts(m.Event) {
 		if _, err := s.conn.Do(&outbound{ch, m}); errors.Is(err, poller.ErrMailboxFull) {
 			_ = s.sent(poller.ErrOutboxFull)
 		}
@@ -114,7 +130,7 @@ type outbound struct {
 }
 
 func (o *outbound) Run(poller.Conn) {
-	if o.ch.state.Load()&channelLeft != 0 {
+	if !o.ch.live() {
 		return
 	}
 	c := &Context{ch: o.ch}
@@ -131,14 +147,20 @@ func (ch *channel) handleIn(m *message) {
 
 // after does what the result of a handler asks for (section 3.6).
 func (ch *channel) after(c *Context, err error) {
-	switch {
-	case err == nil:
-		c.runAfter()
-	case errors.Is(err, Stop):
-		ch.stop(nil)
-	default:
-		ch.fail(err)
+	if err != nil {
+		ch.end(err)
+		return
 	}
+	c.runAfter()
+}
+
+// end ends the channel because one of its methods returned err.
+func (ch *channel) end(err error) {
+	if errors.Is(err, Stop) {
+		ch.stop(nil)
+		return
+	}
+	ch.fail(err)
 }
 
 // stop ends the channel in good order: what Leave pushes comes after phx_close (section 3.4).

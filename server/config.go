@@ -54,8 +54,9 @@ const (
 	// CloseSlow drops what waits, closes with code 1013 (try again later) and counts it: the client
 	// reconnects and rejoins, and knows that it has missed something.
 	CloseSlow SlowConsumer = iota
-	// DropSlow drops the message that did not fit and counts it: for topics where the next message
-	// makes the last one worthless.
+	// DropSlow drops the message that did not fit and counts it, which is no error of whoever sent
+	// it: for topics where the next message makes the last one worthless. When the end of a channel
+	// is what does not fit, the connection is closed as by CloseSlow: the client has to know.
 	DropSlow
 )
 

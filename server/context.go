@@ -21,8 +21,7 @@ type Context struct {
 	joining bool
 	mute    bool // the client is gone, or must not hear this channel
 
-	status   string // of a join
-	response Payload
+	response Payload // of a join
 	later    []func(*Context) error
 }
 
@@ -43,7 +42,7 @@ func (c *Context) Assigns() any {
 }
 
 // RouteAssigns returns the route's Assigns.
-func (c *Context) RouteAssigns() any { return c.ch.route.Assigns }
+func (c *Context) RouteAssigns() any { return c.ch.route().Assigns }
 
 // Server returns the server.
 func (c *Context) Server() *Server { return c.ch.socket.server() }
@@ -60,7 +59,7 @@ func (c *Context) Push(event string, payload any) error {
 	case c.mute:
 		return poller.ErrClosed
 	}
-	return c.ch.socket.push(c.ch.joinRef, c.Topic(), event, toPayload(payload))
+	return c.ch.socket.push(c.ch.joinRef(), c.Topic(), event, toPayload(payload))
 }
 
 // Reply answers the message that is being handled with status ok. In Join it sets the payload of the
@@ -73,18 +72,26 @@ func (c *Context) ReplyError(payload any) error { return c.ReplyStatus(statusErr
 // ReplyStatus answers with a status of the application's own.
 func (c *Context) ReplyStatus(status string, payload any) error {
 	p := toPayload(payload)
-	if c.joining {
+	switch {
+	case c.joining && status != statusOK:
+		return errJoinStatus
+	case c.joining:
 		c.response = p
 		return p.Err()
-	}
-	if !c.asked {
+	case !c.asked:
 		return ErrNoRef
 	}
-	return c.ch.socket.reply(c.ch.joinRef, c.ref, c.Topic(), status, p)
+	return c.ch.socket.reply(c.ch.joinRef(), c.ref, c.Topic(), status, p)
 }
 
-// Ref returns a reference to the message that is being handled, to be answered later.
-func (c *Context) Ref() Ref { return Ref{c.ch, c.ref} }
+// Ref returns a reference to the message that is being handled, to be answered later. A join cannot be:
+// what Join returns is its answer.
+func (c *Context) Ref() Ref {
+	if c.joining {
+		return Ref{}
+	}
+	return Ref{c.ch, c.ref}
+}
 
 // A Ref is a message that may be answered later, from any goroutine, any number of times. It outlives
 // the call, the channel and the connection; a reply after the connection's end is an error.
@@ -102,10 +109,10 @@ func (r Ref) ReplyError(payload any) error { return r.ReplyStatus(statusError, p
 // ReplyStatus answers with a status of the application's own. Errors: ErrNoRef when the client expects
 // no answer, those of the payload, those of the connection.
 func (r Ref) ReplyStatus(status string, payload any) error {
-	if r.ch == nil || r.ref.isNull() || r.ch.Topic() == "" {
+	if r.ch == nil || r.ref.isNull() {
 		return ErrNoRef
 	}
-	return r.ch.socket.reply(r.ch.joinRef, r.ref, r.ch.Topic(), status, toPayload(payload))
+	return r.ch.socket.reply(r.ch.joinRef(), r.ref, r.ch.Topic(), status, toPayload(payload))
 }
 
 // Broadcast sends an event to all channels of the topic, the sender's included.
@@ -134,17 +141,18 @@ func (c *Context) broadcast(event string, payload any) (*hub.Message, error) {
 }
 
 // After runs f as soon as the method has returned and its result was sent: in Join, after the reply and
-// the subscription. f's error counts as HandleIn's.
+// the subscription. f's error counts as HandleIn's. When the method ends the channel, f is not run.
 func (c *Context) After(f func(*Context) error) { c.later = append(c.later, f) }
 
-// runAfter runs what After was given.
+// runAfter runs what After was given, and what that gives to After in its turn.
 func (c *Context) runAfter() {
-	for _, f := range c.later {
+	for later := c.later; len(later) > 0; later = later[1:] {
 		next := &Context{ch: c.ch}
-		if c.ch.state.Load()&channelLeft != 0 {
+		if err := next.guard("After", func() error { return later[0](next) }); err != nil {
+			c.ch.end(err)
 			return
 		}
-		c.ch.after(next, next.guard("After", func() error { return f(next) }))
+		later = append(later, next.later...)
 	}
 }
 
@@ -155,18 +163,22 @@ func (c *Context) Handle() Handle { return Handle{c.ch} }
 type Handle struct{ ch *channel }
 
 // Do runs f as one of the channel's methods, after what waits already, or not at all if the channel has
-// left by then. f's error counts as HandleIn's. Errors: those of poller.Conn.Do.
+// left by then, or its join was refused. f's error counts as HandleIn's. Errors: those of poller.Conn.Do.
 func (h Handle) Do(f func(*Context) error) error {
 	_, err := h.ch.socket.conn.Do(&visit{h.ch, f})
 	return err
 }
 
-// Push sends an event to the channel's client. After the channel has left it is poller.ErrClosed.
+// Push sends an event to the channel's client. Before the join is done it is ErrNotJoined, after the
+// channel has left poller.ErrClosed.
 func (h Handle) Push(event string, payload any) error {
-	if h.ch.state.Load()&channelLeft != 0 {
+	switch state := h.ch.state.Load(); {
+	case state&channelLeft != 0:
 		return poller.ErrClosed
+	case state&channelJoined == 0:
+		return ErrNotJoined
 	}
-	return h.ch.socket.push(h.ch.joinRef, h.ch.Topic(), event, toPayload(payload))
+	return h.ch.socket.push(h.ch.joinRef(), h.ch.Topic(), event, toPayload(payload))
 }
 
 // A visit is a function on its way to a channel.
@@ -176,7 +188,7 @@ type visit struct {
 }
 
 func (v *visit) Run(poller.Conn) {
-	if v.ch.state.Load()&channelLeft == 0 {
+	if v.ch.live() {
 		c := &Context{ch: v.ch}
 		v.ch.after(c, c.guard("Do", func() error { return v.f(c) }))
 	}

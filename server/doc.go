@@ -23,11 +23,12 @@
 //
 //  1. A connection with nothing in flight holds its record in the engine, a socket, and a channel with
 //     a subscription for each topic. No goroutine, no buffer, no timer, nothing of the request.
-//  2. The event loop takes frames apart and answers pings, closes and the heartbeat in place. All
-//     application code runs on the shared workers.
-//  3. Messages of one connection are handled one at a time, in order, whatever their topics. What a
-//     channel's methods send leaves in the order of the calls. A broadcast that a channel makes
-//     reaches its own client before a reply that it makes afterwards.
+//  2. The event loop takes frames apart and answers pings and the heartbeat in place. All application
+//     code runs on the shared workers.
+//  3. Messages of one connection are handled one at a time, in order, whatever their topics, and
+//     answered before the client's Close frame is. What a channel's methods send leaves in the order
+//     of the calls. A broadcast that a channel makes reaches its own client before a reply that it
+//     makes afterwards.
 //  4. A panic in a channel ends that channel, with phx_error, and nothing else.
 //  5. A client that does not read is not waited for: see [SlowConsumer].
 //

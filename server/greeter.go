@@ -1,8 +1,6 @@
 package server
 
 import (
-	"sync"
-
 	"github.com/dormouse-ws/dormouse/poller"
 )
 
@@ -66,20 +64,15 @@ func (s *Server) limits() headLimits {
 	return headLimits{bytes: s.cfg.MaxHeadBytes, fields: s.cfg.MaxHeadFields}
 }
 
-var heads = sync.Pool{New: func() any { return new(head) }}
-
 // route looks at the head in data[start:end] and returns how much of data was taken.
 func (s *Server) route(c poller.Conn, data []byte, start, end int) int {
-	h := heads.Get().(*head)
-	defer func() {
-		h.Reset()
-		heads.Put(h)
-	}()
-	if err := h.parse(data[start:end]); err != nil {
+	r := newUpgradeRequest(c)
+	defer r.release()
+	if err := r.head.parse(data[start:end]); err != nil {
 		refuse(c, err)
 		return len(data)
 	}
-	m := s.mountOf(h.path)
+	m := s.mountOf(r.head.path)
 	switch {
 	case m == nil:
 		s.handOver(c, data[start:])
@@ -87,7 +80,7 @@ func (s *Server) route(c poller.Conn, data []byte, start, end int) int {
 	case s.draining.Load():
 		s.refuseUpgrade(c, &httpError{503, "the server is shutting down"}, "")
 		return len(data)
-	case m.app.blocks():
+	case m.blocks():
 		// The hook may take its time: bytes that come meanwhile wait, and the deadline goes on.
 		c.Pause()
 		if _, err := c.Do(&greeting{m, append([]byte(nil), data[start:end]...)}); err != nil {
@@ -96,11 +89,10 @@ func (s *Server) route(c poller.Conn, data []byte, start, end int) int {
 		}
 		return end
 	}
-	next := m.upgrade(c, h, data[start:end])
+	next := m.upgrade(r)
 	if next == nil {
 		return len(data)
 	}
-	c.SetHandler(next)
 	if end == len(data) {
 		return end
 	}
@@ -114,17 +106,13 @@ type greeting struct {
 }
 
 func (g *greeting) Run(c poller.Conn) {
-	h := heads.Get().(*head)
-	defer func() {
-		h.Reset()
-		heads.Put(h)
-	}()
-	if err := h.parse(g.raw); err != nil {
+	r := newUpgradeRequest(c)
+	defer r.release()
+	if err := r.head.parse(g.raw); err != nil {
 		refuse(c, err)
 		return
 	}
-	if next := g.mount.upgrade(c, h, g.raw); next != nil {
-		c.SetHandler(next)
+	if next := g.mount.upgrade(r); next != nil {
 		c.Resume()
 	}
 }

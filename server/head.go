@@ -177,6 +177,17 @@ func (h *head) header(name string) (value string, ok bool) {
 	return "", false
 }
 
+// repeats reports whether there is more than one field of that name.
+func (h *head) repeats(name string) bool {
+	n := 0
+	for i := range h.fields {
+		if equalFold(h.fields[i].name, name) {
+			n++
+		}
+	}
+	return n > 1
+}
+
 // headerList returns the values of all fields of that name as the one list they stand for (RFC 9110
 // section 5.3). It allocates only if there are several.
 func (h *head) headerList(name string) (value string, ok bool) {

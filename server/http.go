@@ -8,6 +8,7 @@ import (
 	"net/http/httputil"
 	"sync"
 	"sync/atomic"
+	"syscall"
 )
 
 // A handover is the listener of the server's net/http part: it yields the connections that the engine
@@ -90,6 +91,15 @@ func (c *handedConn) Close() error {
 	return c.Conn.Close()
 }
 
+// CloseWrite lets net/http finish its side first when it refuses a request, and not reset what the client
+// has yet to read.
+func (c *handedConn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return nil
+}
+
 func (s *Server) startHTTP() {
 	s.handed = newHandover(s.cfg.MaxHTTPConns)
 	s.http = &http.Server{
@@ -119,6 +129,9 @@ func (s *Server) giveBack(w http.ResponseWriter, r *http.Request) error {
 		http.Error(w, "a WebSocket request has no body", http.StatusBadRequest)
 		return nil
 	}
+	if r.URL.IsAbs() {
+		r.RequestURI = r.URL.RequestURI() // DumpRequest would leave out the Host header, and no head may
+	}
 	headBytes, err := httputil.DumpRequest(r, false)
 	if err != nil {
 		return err
@@ -135,6 +148,12 @@ func (s *Server) giveBack(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		nc.Close()
 		return nil
+	}
+	if _, ok := hc.Conn.(syscall.Conn); !ok {
+		// The netpoll engine gives away a relay, which no engine takes back.
+		_, _ = hc.Write(appendRefusal(nil, http.StatusServiceUnavailable, "",
+			"this engine upgrades no connection that has served HTTP; open a new one\n"))
+		return hc.Close()
 	}
 	hc.once.Do(func() { hc.from.open.Add(-1) })
 	early := make([]byte, rw.Reader.Buffered())

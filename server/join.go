@@ -1,19 +1,30 @@
 package server
 
-import "errors"
+import (
+	"errors"
+	"unique"
+)
 
 var (
 	payloadTooMany  = Raw([]byte(`{"reason":"too many channels joined"}`))
 	payloadNoRoute  = Raw([]byte(payloadUnmatched))
+	payloadTooLong  = Raw([]byte(`{"reason":"topic too long"}`))
 	payloadJoinFail = Raw([]byte(`{"reason":"join crashed"}`))
 )
 
-// join is section 3.3. It returns the new channel, or nil.
+// maxTopicBytes bounds the name of a topic that can be joined, since the hub keeps it for as long as
+// somebody is on it. A binary frame has room for 255.
+const maxTopicBytes = 1024
+
+// join is section 3.3.
 func (s *socket) join(m *message) {
-	route := s.app().route(m.topic)
+	route, found := s.app().route(m.topic)
 	switch {
-	case route == nil:
+	case !found:
 		_ = s.reply("", m.ref, m.topic, statusError, payloadNoRoute)
+		return
+	case len(m.topic) > maxTopicBytes:
+		_ = s.reply(m.joinRef, m.ref, m.topic, statusError, payloadTooLong)
 		return
 	case int(s.joined) >= s.app().max:
 		_ = s.reply(m.joinRef, m.ref, m.topic, statusError, payloadTooMany)
@@ -25,34 +36,57 @@ func (s *socket) join(m *message) {
 }
 
 // enter runs the application's Join, subscribes the channel and replies. After a refusal it is nil.
-func (s *socket) enter(route *Route, m *message) *Context {
-	ch := &channel{socket: s, route: route, impl: route.Channel(), joinRef: m.joinRef}
-	if m.joinRef.isNull() {
-		ch.joinRef = m.ref
-		ch.state.Or(channelNullJoin)
-	}
-	c := &Context{ch: ch, topic: m.topic, ref: m.ref, joining: true, status: statusOK}
-	err := c.guard("Join", func() error { return ch.impl.Join(c, m.payload) })
-	var refusal *refusal
-	switch {
-	case errors.As(err, &refusal):
-		_ = s.reply(m.joinRef, m.ref, m.topic, statusError, refusal.payload)
-		return nil
-	case err != nil:
-		_ = s.reply(m.joinRef, m.ref, m.topic, statusError, payloadJoinFail)
+func (s *socket) enter(route int, m *message) *Context {
+	ch := s.newChannel(route, m)
+	c := &Context{ch: ch, topic: m.topic, ref: m.ref, joining: true}
+	err := c.guard("Join", func() error {
+		ch.impl = ch.route().Channel()
+		return ch.impl.Join(c, m.payload)
+	})
+	if err != nil {
+		s.refuseJoin(m, err)
 		return nil
 	}
 	c.joining = false
 	ch.next, s.first = s.first, ch
 	s.joined++
 	s.server().hub.Subscribe(m.topic, ch)
+	ch.state.Or(channelJoined)
 	// Subscribed first: whoever sees the reply and then broadcasts is heard here.
-	if err := s.reply(m.joinRef, m.ref, m.topic, statusOK, c.response); err != nil && isPayloadError(err) {
+	if err := s.reply(m.joinRef, m.ref, m.topic, statusOK, c.response); isPayloadError(err) {
 		s.drop(ch)
-		_ = s.reply(m.joinRef, m.ref, m.topic, statusError, payloadJoinFail)
+		s.refuseJoin(m, err)
+		ch.terminate(err)
 		return nil
 	}
 	return c
+}
+
+// refuseJoin answers a join that failed with err.
+func (s *socket) refuseJoin(m *message, err error) {
+	payload := payloadJoinFail
+	if r := (*refusal)(nil); errors.As(err, &r) {
+		payload = r.payload
+	}
+	if err := s.reply(m.joinRef, m.ref, m.topic, statusError, payload); isPayloadError(err) {
+		_ = s.reply(m.joinRef, m.ref, m.topic, statusError, payloadJoinFail)
+	}
+}
+
+// newChannel makes the channel of a join that has not been decided.
+func (s *socket) newChannel(index int, m *message) *channel {
+	route := &s.app().cfg.Routes[index]
+	ch := &channel{socket: s, routeIndex: uint16(index)}
+	joinRef := m.joinRef
+	if joinRef.isNull() {
+		joinRef = m.ref
+		ch.state.Or(channelNullJoin)
+	}
+	ch.joined = unique.Make(joinRef)
+	if len(route.Intercept) > 0 {
+		ch.state.Or(channelIntercepts)
+	}
+	return ch
 }
 
 // rejoin is section 3.5: the new join's reply goes out before the old channel's close.
@@ -60,7 +94,7 @@ func (s *socket) rejoin(old *channel, m *message) {
 	joinRef, topic := old.rawJoinRef(), old.Topic()
 	s.drop(old)
 	old.terminate(ErrDisplaced)
-	route := s.app().route(topic)
+	route, _ := s.app().route(topic) // the old channel's
 	c := s.enter(route, m)
 	s.pushClose(joinRef, topic)
 	if c != nil {
@@ -70,6 +104,6 @@ func (s *socket) rejoin(old *channel, m *message) {
 
 // leave is section 3.4.
 func (s *socket) leave(ch *channel, m *message) {
-	_ = s.reply(ch.joinRef, m.ref, ch.Topic(), statusOK, Payload{})
+	_ = s.reply(ch.joinRef(), m.ref, ch.Topic(), statusOK, Payload{})
 	ch.stop(nil)
 }

@@ -91,8 +91,8 @@ func (p Payload) IsBinary() bool { return p.binary }
 func (p Payload) Err() error { return p.err }
 
 // Bytes returns the binary data, or the JSON text, which is nil after an error of [JSON]. It must not be
-// changed. The payload of a message from a client is valid only while that message is handled, and must
-// be copied to be kept.
+// changed. It may be kept: a message from a client is in memory of its own. Its payload keeps the whole
+// message alive.
 func (p Payload) Bytes() []byte {
 	if len(p.data) == 0 && !p.binary && p.err == nil {
 		return []byte("{}")
@@ -114,6 +114,14 @@ func (p Payload) Decode(v any) error {
 	d := json.NewDecoder(bytes.NewReader(p.Bytes()))
 	d.UseNumber()
 	return d.Decode(v)
+}
+
+// MarshalJSON implements json.Marshaler, so that a payload may be a part of another.
+func (p Payload) MarshalJSON() ([]byte, error) {
+	if p.binary {
+		return nil, ErrBinaryPayload
+	}
+	return p.Bytes(), p.err
 }
 
 // isObject reports whether the payload is a JSON object, judged by its first byte.

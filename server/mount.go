@@ -20,7 +20,7 @@ type mount struct {
 
 // An application is what stands behind a mount: channels, or plain messages.
 type application interface {
-	// blocks reports whether open runs code of the user, and so must not run on an event loop.
+	// blocks reports whether connect runs code of the user, and so must not run on an event loop.
 	blocks() bool
 
 	// negotiate is step 7 of section 1.2: nil, or a refusal.
@@ -29,8 +29,7 @@ type application interface {
 	// connect is step 8. Its error is for the mount's ErrorHandler, unless it is an *httpError.
 	connect(r *upgradeRequest) error
 
-	// open returns the handler of a connection whose upgrade was accepted; opened runs once the
-	// response has been sent.
+	// open returns the handler of a connection whose upgrade was accepted.
 	open(m *mount, c poller.Conn, r *upgradeRequest) upgradedHandler
 
 	// versionStatus is the HTTP status for a Sec-WebSocket-Version other than 13.
@@ -41,7 +40,14 @@ type application interface {
 type upgradedHandler interface {
 	poller.Handler
 	base() *wsConn
+
+	// opened is called once, when the response has been sent and the connection has this handler:
+	// what is sent from here on follows the response, and OnClose will be called.
+	opened(r *upgradeRequest)
 }
+
+// blocks reports whether the handshake runs code of the user, and so must not run on an event loop.
+func (m *mount) blocks() bool { return m.app.blocks() || m.origin.mode == originFunc }
 
 func (s *Server) mounts() ([]*mount, error) {
 	var list []*mount
@@ -65,7 +71,10 @@ func (s *Server) mounts() ([]*mount, error) {
 		list = append(list, m)
 		return nil
 	}
-	for _, k := range s.cfg.Sockets {
+	for i, k := range s.cfg.Sockets {
+		if k == nil {
+			return nil, fmt.Errorf("server: Config.Sockets[%d] is nil", i)
+		}
 		app, err := newSocketApp(s, k)
 		if err != nil {
 			return nil, err
@@ -79,7 +88,10 @@ func (s *Server) mounts() ([]*mount, error) {
 			return nil, err
 		}
 	}
-	for _, w := range s.cfg.WebSockets {
+	for i, w := range s.cfg.WebSockets {
+		if w == nil {
+			return nil, fmt.Errorf("server: Config.WebSockets[%d] is nil", i)
+		}
 		if w.Message == nil {
 			return nil, fmt.Errorf("server: WebSocket %s: Message is nil", w.Path)
 		}

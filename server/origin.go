@@ -47,8 +47,7 @@ func AllowOrigins(entries ...string) OriginPolicy {
 // sees it: behind a proxy that ends TLS the scheme is http.
 func AllowSameOrigin() OriginPolicy { return OriginPolicy{mode: originSame} }
 
-// AllowOriginFunc asks allow, which may be called from several goroutines at once and must not block.
-// The URL is never nil; an origin without a host, as "null", is asked about too.
+// AllowOriginFunc asks allow, on a worker; it may be called from several goroutines at once. The URL is never nil; an origin without a host, as "null", is asked about too.
 func AllowOriginFunc(allow func(origin *url.URL) bool) OriginPolicy {
 	return OriginPolicy{mode: originFunc, allow: allow}
 }

@@ -28,9 +28,9 @@ type pageFile struct {
 	data        []byte
 }
 
-// pageHandler serves the chat page at /, or missing.html in its place when the binary has no client to run it.
-// Everything that it does not have is not found.
-func pageHandler() http.Handler {
+// ChatPage serves the chat page at /, or missing.html in its place when the binary was built without the phoenix
+// client that `make` bundles. Everything that it does not have is not found.
+func ChatPage() http.Handler {
 	web, err := fs.Sub(webFiles, "web")
 	if err != nil {
 		panic(err) // "web" is a valid path
@@ -110,7 +110,3 @@ func servePage(w http.ResponseWriter, r *http.Request, file pageFile) {
 	header.Set("X-Content-Type-Options", "nosniff")
 	http.ServeContent(w, r, file.name, time.Time{}, bytes.NewReader(file.data))
 }
-
-// ChatPage serves the chat page at /, with the phoenix client that `make` bundles from npm; a binary
-// built without it serves a page that says how to get it.
-func ChatPage() http.Handler { return pageHandler() }

@@ -103,7 +103,7 @@ func TestPageRefuses(t *testing.T) {
 
 // What is embedded must be complete, and must obey the policy it is served with.
 func TestPageEmbedded(t *testing.T) {
-	h := pageHandler()
+	h := ChatPage()
 	linked := regexp.MustCompile(`(?:src|href)="([^"]*)"`)
 	inline := regexp.MustCompile(`<script>|<style|\sstyle=|\son\w+=|javascript:`)
 	for _, name := range []string{"index.html", "missing.html"} {

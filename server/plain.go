@@ -19,7 +19,7 @@ type WebSocket struct {
 	Message func(c *Conn, text bool, data []byte)
 
 	// Open, if set, is called on a worker before the first Message; Close, if set, once after the
-	// last.
+	// last. Neither is called for a connection that ended during its handshake.
 	Open  func(c *Conn)
 	Close func(c *Conn)
 
@@ -32,6 +32,7 @@ type WebSocket struct {
 type Conn struct {
 	wsConn
 	value any
+	open  bool // Open was called; owned by the connection's tasks
 }
 
 // Value and SetValue keep something of the application's with the connection. They are for its own
@@ -58,7 +59,7 @@ func (c *Conn) OnData(_ poller.Conn, data []byte) int { return c.onData(data, c)
 
 // OnClose implements poller.Handler.
 func (c *Conn) OnClose(poller.Conn, error) {
-	if f := c.app().Close; f != nil {
+	if f := c.app().Close; f != nil && c.open {
 		c.call("Close", func() { f(c) })
 	}
 }
@@ -82,7 +83,7 @@ func (c *Conn) message(cu *cut) (full bool) {
 	p := plains.Get().(*plain)
 	p.conn, p.text = c, !isBinary(cu)
 	p.data = cu.msg.Take()
-	full, err := c.conn.Do(p)
+	full, err := c.queue(p, len(p.data.B))
 	if err != nil {
 		p.release()
 	}
@@ -100,6 +101,7 @@ var plains = sync.Pool{New: func() any { return new(plain) }}
 
 func (p *plain) Run(poller.Conn) {
 	c := p.conn
+	c.took(len(p.data.B))
 	var err error
 	p.handle(c, &err)
 	if err != nil {
@@ -129,15 +131,23 @@ func (plainApp) negotiate(*upgradeRequest) *httpError { return nil }
 func (plainApp) connect(*upgradeRequest) error        { return nil }
 func (plainApp) versionStatus() int                   { return 426 } // RFC 6455 section 4.4
 
-func (a plainApp) open(m *mount, pc poller.Conn, _ *upgradeRequest) upgradedHandler {
-	c := &Conn{wsConn: wsConn{conn: pc, mount: m}}
-	if a.Open != nil {
-		_, _ = pc.Do(opening{c})
+func (plainApp) open(m *mount, pc poller.Conn, _ *upgradeRequest) upgradedHandler {
+	return &Conn{wsConn: wsConn{conn: pc, mount: m}}
+}
+
+// opened implements upgradedHandler.
+func (c *Conn) opened(*upgradeRequest) {
+	if app := c.app(); app.Open != nil || app.Close != nil {
+		_, _ = c.conn.Do(opening{c})
 	}
-	return c
 }
 
 // An opening calls Open.
 type opening struct{ c *Conn }
 
-func (o opening) Run(poller.Conn) { o.c.call("Open", func() { o.c.app().Open(o.c) }) }
+func (o opening) Run(poller.Conn) {
+	o.c.open = true
+	if f := o.c.app().Open; f != nil {
+		o.c.call("Open", func() { f(o.c) })
+	}
+}

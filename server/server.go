@@ -84,8 +84,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	})
 	err := s.engine.Shutdown(ctx)
 	s.handed.close()
-	if herr := s.http.Shutdown(ctx); err == nil {
-		err = herr
+	if herr := s.http.Shutdown(ctx); herr != nil {
+		_ = s.http.Close()
+		if err == nil {
+			err = herr
+		}
 	}
 	return err
 }

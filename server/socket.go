@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"sync"
 
@@ -13,6 +14,7 @@ import (
 type socket struct {
 	wsConn
 	v2     bool
+	broken bool // a message could not be decoded: the connection is at its end
 	joined int32
 	first  *channel  // the last one joined; the others follow by next
 	ident  *identity // nil when Connect gave it nothing
@@ -27,6 +29,14 @@ type identity struct {
 
 // eventDisconnect on the topic of a socket id closes the socket (section 3.9).
 const eventDisconnect = "disconnect"
+
+// opened implements upgradedHandler. There is an id only after Connect, which runs in a task; so
+// OnClose, which unsubscribes, comes behind this.
+func (s *socket) opened(r *upgradeRequest) {
+	if k := r.connected; k != nil && k.ID != "" {
+		s.server().hub.Subscribe(k.ID, s.ident)
+	}
+}
 
 // Deliver implements hub.Subscriber.
 func (i *identity) Deliver(m *hub.Message) {
@@ -67,6 +77,11 @@ func (s *socket) OnClose(_ poller.Conn, _ error) {
 	}
 }
 
+// oddHeartbeat bounds a heartbeat that is not written as phoenix.js writes it: it has spaces, or its keys
+// are in another order. It need not be as cheap as the others, but must not wait behind the
+// application's code either.
+const oddHeartbeat = 256
+
 // message implements receiver. The heartbeat is answered here, on the loop; everything else is a task.
 func (s *socket) message(cu *cut) (full bool) {
 	payload, binary := cu.msg.Payload(), isBinary(cu)
@@ -76,10 +91,16 @@ func (s *socket) message(cu *cut) (full bool) {
 		_ = s.write(sealFrame(cu.out, false))
 		return false
 	}
+	if len(payload) <= oddHeartbeat && bytes.Contains(payload, []byte(eventHeartbeat)) {
+		if m, err := ser.decode(payload, binary); err == nil && m.isHeartbeat() {
+			s.answerHeartbeat(&m)
+			return false
+		}
+	}
 	in := inbounds.Get().(*inbound)
 	in.socket, in.binary = s, binary
 	in.data = append([]byte(nil), payload...) // the application may keep it
-	full, err := s.conn.Do(in)
+	full, err := s.queue(in, len(payload))
 	if errors.Is(err, poller.ErrMailboxFull) {
 		s.close(codeTryAgainLater, "mailbox full") // of tasks that did not come from this client
 	}
@@ -99,8 +120,13 @@ func (in *inbound) Run(poller.Conn) {
 	s, data, binary := in.socket, in.data, in.binary
 	*in = inbound{}
 	inbounds.Put(in)
+	s.took(len(data))
+	if s.broken {
+		return
+	}
 	m, err := s.serializer().decode(data, binary)
 	if err != nil {
+		s.broken = true
 		s.server().counters.decodeErrors.Add(1)
 		s.close(codeInternalError, "")
 		return
@@ -108,10 +134,16 @@ func (in *inbound) Run(poller.Conn) {
 	s.dispatch(&m)
 }
 
+func (m *message) isHeartbeat() bool { return m.topic == topicPhoenix && m.event == eventHeartbeat }
+
+func (s *socket) answerHeartbeat(m *message) {
+	_ = s.reply("", m.ref, m.topic, statusOK, Payload{})
+}
+
 // dispatch is section 3.2.
 func (s *socket) dispatch(m *message) {
-	if m.topic == topicPhoenix && m.event == eventHeartbeat {
-		s.reply("", m.ref, m.topic, statusOK, Payload{})
+	if m.isHeartbeat() {
+		s.answerHeartbeat(m)
 		return
 	}
 	var ch *channel
@@ -196,17 +228,18 @@ func (s *socket) push(joinRef ref, topic, event string, p Payload) error {
 	return s.write(sh.frame(binary))
 }
 
-// pushClose and pushError end a channel on the client's side.
+// pushClose and pushError end a channel on the client's side. They are not dropped: a client that missed
+// one would believe for ever that it is still joined.
 func (s *socket) pushClose(joinRef ref, topic string) {
 	sh := newSheet()
 	defer sh.release()
 	sh.b = s.serializer().appendClose(sh.b, joinRef, topic)
-	_ = s.write(sh.frame(false))
+	s.writeOrClose(sh.frame(false))
 }
 
 func (s *socket) pushError(joinRef ref, topic string) {
 	sh := newSheet()
 	defer sh.release()
 	sh.b = s.serializer().appendError(sh.b, joinRef, topic)
-	_ = s.write(sh.frame(false))
+	s.writeOrClose(sh.frame(false))
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -40,7 +41,8 @@ type Socket struct {
 
 // A Route says which channel serves a topic, or all topics with a prefix.
 type Route struct {
-	// Topic is a topic, or a prefix followed by one final "*".
+	// Topic is a topic, or a prefix followed by one final "*". A client cannot join one above 1,024
+	// bytes.
 	Topic string
 
 	// Channel makes the channel of one join. Its fields are the channel's state.
@@ -89,6 +91,9 @@ func newSocketApp(s *Server, k *Socket) (*socketApp, error) {
 	if a.max == 0 {
 		a.max = defaultMaxChannels
 	}
+	if len(k.Routes) > math.MaxUint16 {
+		return nil, fmt.Errorf("server: Socket %s: %d routes; a channel keeps its route in 16 bits", k.Path, len(k.Routes))
+	}
 	for i := range k.Routes {
 		if err := k.Routes[i].validate(); err != nil {
 			return nil, fmt.Errorf("server: Socket %s: %w", k.Path, err)
@@ -123,17 +128,17 @@ func (r *Route) matches(topic string) bool {
 }
 
 func (r *Route) intercepts(event string) bool {
-	return len(r.Intercept) > 0 && slices.Contains(r.Intercept, event)
+	return slices.Contains(r.Intercept, event)
 }
 
-// route returns the first route for a topic, or nil.
-func (a *socketApp) route(topic string) *Route {
+// route returns the index of the first route for a topic.
+func (a *socketApp) route(topic string) (index int, found bool) {
 	for i := range a.cfg.Routes {
-		if r := &a.cfg.Routes[i]; r.matches(topic) {
-			return r
+		if a.cfg.Routes[i].matches(topic) {
+			return i, true
 		}
 	}
-	return nil
+	return 0, false
 }
 
 func (a *socketApp) blocks() bool       { return a.cfg.Connect != nil }
@@ -149,22 +154,22 @@ func (a *socketApp) negotiate(r *upgradeRequest) *httpError {
 }
 
 func (a *socketApp) connect(r *upgradeRequest) (err error) {
-	r.connected = &Connect{Params: r.params}
 	if a.cfg.Connect == nil {
 		return nil
 	}
+	if a.cfg.ConnectInfo.PeerData {
+		r.request.peer = r.conn.RemoteAddr()
+	}
+	r.connected = &Connect{Params: r.params}
 	r.connected.Info = a.cfg.ConnectInfo.connectInfo(&r.request)
 	defer a.srv.recovered("Connect of "+a.cfg.Path, &err)
 	return a.cfg.Connect(r.connected)
 }
 
-func (a *socketApp) open(m *mount, c poller.Conn, r *upgradeRequest) upgradedHandler {
+func (*socketApp) open(m *mount, c poller.Conn, r *upgradeRequest) upgradedHandler {
 	s := &socket{wsConn: wsConn{conn: c, mount: m}, v2: r.serializer.version() == 2}
-	if r.connected.Assigns != nil || r.connected.ID != "" {
-		s.ident = &identity{socket: s, assigns: r.connected.Assigns}
-		if id := r.connected.ID; id != "" {
-			a.srv.hub.Subscribe(id, s.ident)
-		}
+	if k := r.connected; k != nil && (k.Assigns != nil || k.ID != "") {
+		s.ident = &identity{socket: s, assigns: k.Assigns}
 	}
 	return s
 }

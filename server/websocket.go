@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dormouse-ws/dormouse/poller"
 	"github.com/dormouse-ws/dormouse/server/frame"
@@ -14,8 +15,10 @@ import (
 type wsConn struct {
 	conn    poller.Conn
 	mount   *mount
-	cut     *cut // nil while the connection sleeps; owned by the reading goroutine
-	deflate bool // permessage-deflate was negotiated
+	cut     *cut         // nil while the connection sleeps; owned by the reading goroutine
+	deflate bool         // permessage-deflate was negotiated
+	done    bool         // the client's Close frame or its violation was read; owned by the reading goroutine
+	waiting atomic.Int32 // KiB of messages that wait for a worker
 }
 
 // A cut is a frame or message that is not complete, with room for answers that the loop gives in place.
@@ -37,6 +40,9 @@ type receiver interface {
 
 // onData takes frames apart, answers control frames and gives messages to r.
 func (w *wsConn) onData(data []byte, r receiver) int {
+	if w.done {
+		return len(data)
+	}
 	cu := w.cut
 	if cu == nil {
 		cu = cuts.Get().(*cut)
@@ -52,6 +58,43 @@ func (w *wsConn) onData(data []byte, r receiver) int {
 		cu.release()
 	}
 	return len(data) - rest
+}
+
+// minWaiting is the least of what may wait for a worker on one connection: many small messages.
+const minWaiting = 256 << 10
+
+// maxWaiting is how many KiB of messages may wait before the connection is read no further. The engine
+// counts tasks; 64 of the largest messages would be 640 MB.
+func (w *wsConn) maxWaiting() int32 { return kib(max(w.mount.options.MaxFrameSize, minWaiting)) }
+
+// kib rounds up, so that small messages count too.
+func kib(bytes int64) int32 { return int32(bytes>>10) + 1 }
+
+// queue gives a message of so many bytes to a worker, whose task calls took. full says that no more
+// shall be given now.
+func (w *wsConn) queue(t poller.Task, bytes int) (full bool, err error) {
+	size := kib(int64(bytes))
+	w.waiting.Add(size)
+	if full, err = w.conn.Do(t); err != nil {
+		w.waiting.Add(-size)
+		return full, err
+	}
+	if w.waiting.Load() <= w.maxWaiting() {
+		return full, nil
+	}
+	w.conn.Pause()
+	if w.waiting.Load() <= w.maxWaiting()/2 {
+		w.conn.Resume() // took has passed by before Pause
+	}
+	return true, nil
+}
+
+// took notes that a message of so many bytes waits no more.
+func (w *wsConn) took(bytes int) {
+	size, half := kib(int64(bytes)), w.maxWaiting()/2
+	if left := w.waiting.Add(-size); left <= half && left+size > half {
+		w.conn.Resume()
+	}
 }
 
 func (cu *cut) release() {
@@ -107,7 +150,7 @@ func (w *wsConn) control(cu *cut, p frame.Part) bool {
 		if errors.As(err, &fe) {
 			reason = fe.Reason()
 		}
-		w.conn.CloseWith(frame.AppendClose(nil, code, reason))
+		w.finish(code, reason)
 		return false
 	}
 	return true
@@ -119,11 +162,26 @@ func (w *wsConn) fail(err error) {
 	if !errors.As(err, &fe) {
 		fe = frame.ErrReservedBits
 	}
-	w.close(fe.Code(), fe.Reason())
+	w.finish(fe.Code(), fe.Reason())
 }
 
-// close sends a Close frame and ends the connection: what was sent before goes out before it, and
-// nothing after it.
+// finish closes after what the client sent last: its Close frame, or a violation. The messages before
+// that are handled and answered first, as its order demands; what follows is dropped. OnData calls it.
+func (w *wsConn) finish(code ws.StatusCode, reason string) {
+	w.done = true
+	last := closing(frame.AppendClose(nil, code, reason))
+	if _, err := w.conn.Do(last); err != nil {
+		last.Run(w.conn)
+	}
+}
+
+// A closing is a Close frame behind the tasks of the messages that came before it.
+type closing []byte
+
+func (c closing) Run(pc poller.Conn) { pc.CloseWith(c) }
+
+// close sends a Close frame and ends the connection at once: what was sent before goes out before it,
+// and nothing after it.
 func (w *wsConn) close(code ws.StatusCode, reason string) {
 	w.conn.CloseWith(frame.AppendClose(nil, code, reason))
 }
@@ -140,11 +198,24 @@ func (w *wsConn) sent(err error) error {
 	s := w.mount.srv
 	if s.cfg.SlowConsumer == DropSlow {
 		s.counters.slowDropped.Add(1)
-		return err
+		return nil
 	}
-	s.counters.slowClosed.Add(1)
-	w.conn.Truncate(frame.AppendClose(nil, codeTryAgainLater, "slow consumer"))
+	w.tooSlow()
 	return err
+}
+
+// writeOrClose is write for what a client must not miss: if it does not fit, the connection is closed
+// whatever the policy.
+func (w *wsConn) writeOrClose(p []byte) {
+	if w.conn.Write(p) == poller.ErrOutboxFull {
+		w.tooSlow()
+	}
+}
+
+// tooSlow is CloseSlow.
+func (w *wsConn) tooSlow() {
+	w.mount.srv.counters.slowClosed.Add(1)
+	w.conn.Truncate(frame.AppendClose(nil, codeTryAgainLater, "slow consumer"))
 }
 
 // OnTimeout implements poller.Handler: nothing was received for the mount's Timeout.

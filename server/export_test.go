@@ -1,0 +1,18 @@
+package server
+
+import "github.com/dormouse-ws/dormouse/hub"
+
+// A stage is a subscriber whose Deliver is the test's: it can hold up a fan-out.
+type stage struct {
+	hub.Subscription
+	deliver func()
+}
+
+func (s *stage) Deliver(*hub.Message) { s.deliver() }
+
+// Stage subscribes deliver to a topic until remove is called.
+func (s *Server) Stage(topic string, deliver func()) (remove func()) {
+	st := &stage{deliver: deliver}
+	s.hub.Subscribe(topic, st)
+	return func() { s.hub.Unsubscribe(st) }
+}

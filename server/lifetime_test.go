@@ -1,0 +1,193 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/dormouse-ws/dormouse/poller"
+	"github.com/dormouse-ws/dormouse/server"
+	"github.com/dormouse-ws/dormouse/server/servertest"
+)
+
+// Shutdown closes every WebSocket with 1012, joined or not, of channels or plain, so that clients return.
+func TestShutdownCloses(t *testing.T) {
+	left := make(chan error, 1)
+	cfg := mount(script{leave: func(_ *server.Context, reason error) { left <- reason }})
+	cfg.WebSockets = []*server.WebSocket{{Path: "/plain", Message: func(*server.Conn, bool, []byte) {}}}
+	srv := servertest.Start(t, cfg)
+	joined, idle, plain := srv.Dial(wsPath), srv.Dial(wsPath), srv.Dial("/plain")
+	joined.Join("room:1", nil)
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		ctx, cancel := context.WithTimeout(context.Background(), servertest.Patience)
+		defer cancel()
+		if err := srv.Shutdown(ctx); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+	}()
+	for _, c := range []*servertest.Client{joined, idle, plain} {
+		c.ExpectClose(1012)
+	}
+	await(t, done, "end of Shutdown")
+	if err := await(t, left, "Leave"); err != server.ErrDisconnected {
+		t.Errorf("Leave: %v, want ErrDisconnected", err)
+	}
+	if err := srv.Shutdown(t.Context()); !errors.Is(err, poller.ErrShutdown) {
+		t.Errorf("a second Shutdown: %v, want poller.ErrShutdown", err)
+	}
+}
+
+// Shutdown waits for a Connect that is under way; the client is accepted and sent away with 1012, so that
+// it returns. Healthz says 503 meanwhile.
+func TestShutdownDuringConnect(t *testing.T) {
+	entered, gate := make(chan bool), make(chan bool)
+	cfg := connecting(func(*server.Connect) error {
+		entered <- true
+		<-gate
+		return nil
+	})
+	srv := servertest.Start(t, cfg)
+	if code := healthz(srv); code != 200 {
+		t.Errorf("Healthz: %d, want 200", code)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		conn, _, err := websocket.Dial(t.Context(), srv.URL(wsPath), nil)
+		if err == nil {
+			_, _, err = conn.Read(t.Context())
+			_ = conn.CloseNow()
+		}
+		ended <- err
+	}()
+	await(t, entered, "Connect")
+	down := make(chan error)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), servertest.Patience)
+		defer cancel()
+		down <- srv.Shutdown(ctx)
+	}()
+	servertest.Eventually(t, "Shutdown has begun", func() bool { return healthz(srv) == 503 })
+	select {
+	case err := <-down:
+		t.Fatalf("Shutdown returned %v while Connect ran", err)
+	default:
+	}
+	close(gate)
+	if err := <-ended; websocket.CloseStatus(err) != 1012 {
+		t.Errorf("the client was sent away with %v, want 1012", err)
+	}
+	if err := <-down; err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+}
+
+func healthz(s *servertest.Server) int {
+	w := httptest.NewRecorder()
+	s.Healthz(w, httptest.NewRequest("GET", "/healthz", nil))
+	return w.Code
+}
+
+// When its context ends first, Shutdown resets what is left, requests of net/http included.
+func TestShutdownGivesUp(t *testing.T) {
+	entered, gate := make(chan bool, 1), make(chan bool)
+	cfg := server.Config{HTTP: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		entered <- true
+		<-r.Context().Done()
+		close(gate)
+	})}
+	srv, err := server.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := listen(t)
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }()
+	nc := dialTCP(t, l.Addr().String())
+	writeText(t, nc, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	await(t, entered, "request")
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := srv.Shutdown(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Shutdown: %v, want context.Canceled", err)
+	}
+	await(t, gate, "end of the request's context")
+	if err := <-served; err != http.ErrServerClosed {
+		t.Errorf("Serve: %v", err)
+	}
+}
+
+// Section 1.9: nothing was received for the mount's timeout.
+func TestIdleTimeout(t *testing.T) {
+	cfg := mount(script{})
+	cfg.Sockets[0].WebSocket.Timeout = 50 * time.Millisecond
+	srv := servertest.Start(t, cfg)
+	srv.Dial(wsPath).ExpectClose(1002)
+}
+
+// Connect may take longer than the handshake may: the connection is ended, and comes to no harm.
+func TestConnectIsTooSlow(t *testing.T) {
+	entered, gate := make(chan bool), make(chan bool)
+	cfg := connecting(func(c *server.Connect) error {
+		c.ID = "users:jo"
+		entered <- true
+		<-gate
+		return nil
+	})
+	cfg.HandshakeTimeout = 20 * time.Millisecond
+	srv := servertest.Start(t, cfg)
+	nc := dialTCP(t, srv.Addr())
+	writeText(t, nc, "GET "+wsPath+" HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+	await(t, entered, "Connect")
+	idle := dialTCP(t, srv.Addr()) // its timeout comes after the first one's
+	if n, err := idle.Read(make([]byte, 1)); err == nil {
+		t.Errorf("%d bytes for a connection that said nothing", n)
+	}
+	close(gate)
+	servertest.Eventually(t, "both are closed", func() bool {
+		st := srv.Stats()
+		return st.Engine.Closed == 2 && st.Hub.Subscriptions == 0
+	})
+}
+
+// Open comes before the first message and after the response, Close after the last message; both or none.
+func TestPlainOpenAndClose(t *testing.T) {
+	calls := make(chan string, 16)
+	cfg := server.Config{WebSockets: []*server.WebSocket{{
+		Path: "/plain",
+		Open: func(c *server.Conn) {
+			c.SetValue(1)
+			_ = c.Send(true, []byte("welcome"))
+			calls <- "open"
+		},
+		Message: func(c *server.Conn, text bool, data []byte) {
+			c.SetValue(c.Value().(int) + 1)
+			calls <- string(data)
+			if c.Value() == 3 {
+				c.CloseWith(4000, "enough")
+			}
+		},
+		Close: func(c *server.Conn) { calls <- "close" },
+	}}}
+	srv := servertest.Start(t, cfg)
+	for range 20 { // Open runs while the response is being sent, if it may
+		c := srv.Dial("/plain")
+		if _, data, err := c.WebSocket().Read(t.Context()); err != nil || string(data) != "welcome" {
+			t.Fatalf("%q, %v", data, err)
+		}
+		c.Send("one")
+		c.Send("two")
+		c.ExpectClose(4000)
+		for _, want := range []string{"open", "one", "two", "close"} {
+			if got := await(t, calls, want); got != want {
+				t.Fatalf("called %s, want %s", got, want)
+			}
+		}
+	}
+}

@@ -39,8 +39,9 @@ topics rooms:* at /socket/websocket (protocol versions 1 and 2), and /healthz.
 
 From time to time it logs what the connections cost, when their number has
 changed. SIGTERM or Ctrl-C closes every socket with code 1012, so that clients
-come back, and exits 0. SIGUSR1 collects garbage, gives memory back to the
-kernel and logs.`,
+come back, and exits 0. In a calm after many connections have come or gone it
+collects garbage and gives memory back to the kernel; SIGUSR1 does so at once,
+and logs.`,
 		Example: `  dormouse serve
   dormouse serve --addr :80 --host chat.example.com
   dormouse serve --engine goroutine          # to see what a goroutine each costs`,
@@ -109,8 +110,8 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) error {
 	go func() { failed <- s.Serve(l) }()
 	log.Info("listening on "+pageURL(l.Addr()), "engine", o.engine, "descriptors", limit)
 
-	stopReport := startReport(s, o.reportPeriod, log)
-	defer stopReport()
+	defer startReport(s, o.reportPeriod, log)()
+	defer collectAtRest(s)()
 	select {
 	case err := <-failed:
 		return err

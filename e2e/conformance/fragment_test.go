@@ -104,8 +104,8 @@ func TestMany(t *testing.T) {
 
 // TestCuts cuts a stream with every form of header at every byte, each cut on a connection of its own.
 func TestCuts(t *testing.T) {
-	long := strings.Repeat("long", 40)
-	stream := join(text("ab"), ping("ping"), part(opText, "c"), part(fin|opCont, "d"), text(long),
+	text160 := strings.Repeat("long", 40)
+	stream := join(text("ab"), ping("ping"), part(opText, "c"), part(fin|opCont, "d"), text(text160),
 		append(header(fin|opBinary, 8, 65536)[:14], masked(repeat('z', 65536))...))
 	const cuts = 260 // up to the payload of the last frame
 	onEngines(t, func(t *testing.T, engine string) {
@@ -128,7 +128,7 @@ func TestCuts(t *testing.T) {
 					texts = append(texts, string(f.payload))
 				}
 			}
-			if len(texts) != 4 || texts[0] != "ab" || texts[1] != "cd" || texts[2] != long || texts[3] != strings.Repeat("z", 65536) {
+			if len(texts) != 4 || texts[0] != "ab" || texts[1] != "cd" || texts[2] != text160 || texts[3] != strings.Repeat("z", 65536) {
 				t.Fatalf("cut at %d: messages of %d bytes", i, len(strings.Join(texts, "|")))
 			}
 			p.c.Close()

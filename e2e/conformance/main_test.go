@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cloudwego/netpoll"
+
 	"github.com/dormouse-ws/dormouse/e2e/leaktest"
 	"github.com/dormouse-ws/dormouse/poller"
 	"github.com/dormouse-ws/dormouse/server"
@@ -36,6 +38,7 @@ func TestMain(m *testing.M) {
 		os.RemoveAll(dir)
 		os.Exit(1)
 	}
+	netpoll.Initialize() // its pollers belong to the process: they are no leak of the first test that uses them
 	leaktest.Main(m, func() { os.RemoveAll(dir) })
 }
 

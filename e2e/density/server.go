@@ -77,11 +77,19 @@ func (p *process) collect() error {
 	return err
 }
 
-// resident reads VmRSS once it has come to rest: three equal readings, half a second apart.
+// atRest is how long the resident memory must not have changed by a page to be read, and patience how
+// long that may take.
+const (
+	atRest   = 4 * time.Second
+	patience = time.Minute
+	between  = 500 * time.Millisecond // readings
+)
+
+// resident reads VmRSS once it has come to rest.
 func (p *process) resident() (int64, error) {
 	var last int64
 	same := 0
-	for range 60 {
+	for range int(patience / between) {
 		now, err := residentOf(p.cmd.Process.Pid)
 		if err != nil {
 			return 0, err
@@ -89,10 +97,10 @@ func (p *process) resident() (int64, error) {
 		if same++; now != last {
 			last, same = now, 1
 		}
-		if same == 3 {
+		if same > int(atRest/between) {
 			break
 		}
-		time.Sleep(500 * time.Millisecond)
+		time.Sleep(between)
 	}
 	return last, nil
 }

@@ -40,6 +40,18 @@ const maxTasksPerRun = 32
 
 // runTasks runs waiting tasks and reports whether it stopped although more wait.
 func (k *core) runTasks(s socket, e *base) (more bool) {
+	returned := false
+	defer func() {
+		if !returned {
+			e.workers.desert(s) // runtime.Goexit in a task, as t.Fatal does: this worker is no more
+		}
+	}()
+	more = k.runWaiting(s, e)
+	returned = true
+	return more
+}
+
+func (k *core) runWaiting(s socket, e *base) (more bool) {
 	for range maxTasksPerRun {
 		k.mu.Lock()
 		if _, over := k.box.next().(*end); over && k.waitForLeaveLocked() {

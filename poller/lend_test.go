@@ -3,6 +3,7 @@ package poller_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 
 	"github.com/dormouse-ws/dormouse/poller"
@@ -111,5 +112,30 @@ func TestShutdownOfALentLoop(t *testing.T) {
 		}
 		close(gate)
 		wait(t, p.closed, "close")
+	})
+}
+
+// A task that ends its goroutine, as t.Fatal does, costs a worker and nothing else: later tasks run, the
+// connection ends, the loop reads on.
+func TestGoexitInTask(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, start starter) {
+		p := newProbe()
+		p.data = func(c poller.Conn, b []byte) int {
+			if string(b) == "exit" {
+				c.Do(task(func(poller.Conn) { runtime.Goexit() }))
+				return len(b)
+			}
+			return echo(c, b)
+		}
+		r := start(poller.Config{Accept: p.accept, Loops: 1, Workers: 2})
+		for range 5 {
+			c := r.dial()
+			mustWrite(t, c, []byte("exit"))
+			eventually(t, "the exit", func() bool { return r.Stats().Active == 0 })
+			mustWrite(t, c, []byte("x"))
+			readFull(t, c, 1)
+			c.Close()
+			wait(t, p.closed, "close")
+		}
 	})
 }

@@ -85,6 +85,12 @@ func (w *workers) part() {
 	w.mu.Unlock()
 }
 
+// desert puts r back when its worker ends in the middle of a task.
+func (w *workers) desert(r runner) {
+	w.part()
+	w.submit(r)
+}
+
 func (w *workers) work(r runner) {
 	if l, ok := r.(*loop); ok {
 		if !l.run() {

@@ -81,7 +81,7 @@ func (c *Conn) call(method string, f func()) {
 // message implements receiver.
 func (c *Conn) message(cu *cut) (full bool) {
 	p := plains.Get().(*plain)
-	p.conn, p.text = c, !isBinary(cu)
+	p.conn, p.text, p.deferred = c, !isBinary(cu), cu.msg.Deferred()
 	p.data = cu.msg.Take()
 	full, err := c.queue(p, len(p.data.B))
 	if err != nil {
@@ -92,22 +92,31 @@ func (c *Conn) message(cu *cut) (full bool) {
 
 // A plain is a message on its way to a worker.
 type plain struct {
-	conn *Conn
-	text bool
-	data *frame.Buffer
+	conn     *Conn
+	text     bool
+	deferred bool // data is compressed
+	data     *frame.Buffer
 }
 
 var plains = sync.Pool{New: func() any { return new(plain) }}
 
 func (p *plain) Run(poller.Conn) {
 	c := p.conn
+	defer p.release()
 	c.took(len(p.data.B))
+	if p.deferred {
+		b, err := c.inflate(!p.text, p.data.B)
+		if err != nil {
+			return
+		}
+		p.data.Free()
+		p.data = b
+	}
 	var err error
 	p.handle(c, &err)
 	if err != nil {
 		c.close(codeInternalError, "")
 	}
-	p.release()
 }
 
 func (p *plain) handle(c *Conn, err *error) {

@@ -98,7 +98,7 @@ func (s *socket) message(cu *cut) (full bool) {
 		}
 	}
 	in := inbounds.Get().(*inbound)
-	in.socket, in.binary = s, binary
+	in.socket, in.binary, in.deferred = s, binary, cu.msg.Deferred()
 	in.data = append([]byte(nil), payload...) // the application may keep it
 	full, err := s.queue(in, len(payload))
 	if errors.Is(err, poller.ErrMailboxFull) {
@@ -109,20 +109,29 @@ func (s *socket) message(cu *cut) (full bool) {
 
 // An inbound is a message of a client on its way to a worker.
 type inbound struct {
-	socket *socket
-	data   []byte
-	binary bool
+	socket   *socket
+	data     []byte
+	binary   bool
+	deferred bool // data is compressed
 }
 
 var inbounds = sync.Pool{New: func() any { return new(inbound) }}
 
 func (in *inbound) Run(poller.Conn) {
-	s, data, binary := in.socket, in.data, in.binary
+	s, data, binary, deferred := in.socket, in.data, in.binary, in.deferred
 	*in = inbound{}
 	inbounds.Put(in)
 	s.took(len(data))
 	if s.broken {
 		return
+	}
+	if deferred {
+		b, err := s.inflate(binary, data)
+		if err != nil {
+			s.broken = true
+			return
+		}
+		data = b.B // the application may keep it, so it is not freed
 	}
 	m, err := s.serializer().decode(data, binary)
 	if err != nil {

@@ -171,3 +171,38 @@ func FuzzDeflate(f *testing.F) {
 		}
 	})
 }
+
+// Above DeferBytes a message stays compressed, for Inflate; up to it, it is as ever.
+func TestDeferredInflate(t *testing.T) {
+	for _, size := range []int{10, 100_000} {
+		text := bytes.Repeat([]byte("sleep "), size/6+1)
+		wire := frame.AppendDeflated(nil, ws.OpText, text)
+		d := frame.Decoder{Client: true, Deflate: true}
+		m := frame.Message{DeferBytes: 64}
+		d.Push(wire)
+		part, _, err := d.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if whole, err := m.Add(part); !whole || err != nil {
+			t.Fatalf("size %d: whole %v, %v", size, whole, err)
+		}
+		if want := len(wire) > 70; m.Deferred() != want {
+			t.Fatalf("size %d, %d on the wire: deferred %v, want %v", size, len(wire), m.Deferred(), want)
+		}
+		got := m.Payload()
+		if m.Deferred() {
+			b, err := frame.Inflate(ws.OpText, got, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = b.B
+			if _, err := frame.Inflate(ws.OpText, m.Payload(), 1000); err != frame.ErrInflatedTooBig {
+				t.Errorf("over the limit: %v", err)
+			}
+		}
+		if !bytes.Equal(got, text) {
+			t.Errorf("size %d: the payload differs", size)
+		}
+	}
+}

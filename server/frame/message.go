@@ -12,6 +12,9 @@ type Message struct {
 	// LimitBytes bounds the message: what its frames announce, and what it inflates to. 0 means
 	// DefaultLimitBytes.
 	LimitBytes int64
+	// DeferBytes, if not 0, leaves compressed messages of more than so many bytes compressed: see
+	// Deferred. For an owner that must not take the time to inflate where it calls Add.
+	DeferBytes int
 
 	buf        *Buffer // what was collected; nil while nothing was
 	payload    []byte  // of a whole message: in buf, or in the only part it had
@@ -20,6 +23,7 @@ type Message struct {
 	text       UTF8
 	begun      bool
 	compressed bool
+	deferred   bool
 	whole      bool
 }
 
@@ -47,6 +51,12 @@ func (m *Message) Add(p Part) (bool, error) {
 // OpCode returns ws.OpText or ws.OpBinary, for a message that has begun.
 func (m *Message) OpCode() ws.OpCode { return m.op }
 
+// Deferred reports that the payload of a whole message is still compressed: it is to be given to
+// [Inflate].
+func (m *Message) Deferred() bool {
+	return m.deferred
+}
+
 // Payload returns the payload of a whole message, inflated, and nil before. It is valid until the
 // next Add, Reset or Take, and no longer than the bytes that were pushed.
 func (m *Message) Payload() []byte { return m.payload }
@@ -64,12 +74,12 @@ func (m *Message) Take() *Buffer {
 	return b
 }
 
-// Reset forgets the message and gives its memory back. LimitBytes stays.
+// Reset forgets the message and gives its memory back. LimitBytes and DeferBytes stay.
 func (m *Message) Reset() {
 	if m.buf != nil {
 		m.buf.Free()
 	}
-	*m = Message{LimitBytes: m.LimitBytes}
+	*m = Message{LimitBytes: m.LimitBytes, DeferBytes: m.DeferBytes}
 }
 
 // Idle reports whether m is empty: no message has begun since the last Reset or Take.
@@ -120,7 +130,11 @@ func (m *Message) finish() Error {
 		}
 		return 0
 	}
-	b, err := inflate(m.payload, m.limit())
+	if m.DeferBytes > 0 && len(m.payload) > m.DeferBytes {
+		m.deferred = true
+		return 0
+	}
+	b, err := inflateMessage(m.op, m.payload, m.limit())
 	if err != 0 {
 		return err
 	}
@@ -128,10 +142,30 @@ func (m *Message) finish() Error {
 		m.buf.Free()
 	}
 	m.buf, m.payload = b, b.B
-	if m.op == ws.OpText && !utf8.Valid(m.payload) {
-		return ErrNotUTF8
-	}
 	return 0
+}
+
+// Inflate returns the payload of a message that Deferred left compressed, in memory that is the
+// caller's, who frees it. limitBytes is as Message.LimitBytes. The error is an [Error], as of Add.
+func Inflate(op ws.OpCode, payload []byte, limitBytes int64) (*Buffer, error) {
+	m := Message{LimitBytes: limitBytes}
+	b, err := inflateMessage(op, payload, m.limit())
+	if err != 0 {
+		return nil, err
+	}
+	return b, nil
+}
+
+func inflateMessage(op ws.OpCode, payload []byte, limit int64) (*Buffer, Error) {
+	b, err := inflate(payload, limit)
+	if err != 0 {
+		return nil, err
+	}
+	if op == ws.OpText && !utf8.Valid(b.B) {
+		b.Free()
+		return nil, ErrNotUTF8
+	}
+	return b, 0
 }
 
 func (m *Message) limit() int64 {

@@ -73,7 +73,8 @@ func (w *wsConn) inflate(binary bool, payload []byte) (*frame.Buffer, error) {
 	}
 	b, err := frame.Inflate(op, payload, w.mount.options.MaxFrameSize)
 	if err != nil {
-		w.fail(err)
+		fe := violation(err)
+		w.close(fe.Code(), fe.Reason()) // at once: this task is in its turn, and those behind it are void
 	}
 	return b, err
 }
@@ -174,13 +175,19 @@ func (w *wsConn) control(cu *cut, p frame.Part) bool {
 	return true
 }
 
-// fail closes after a violation of RFC 6455, with its close code.
+// fail closes after a violation of RFC 6455, with its close code. OnData calls it.
 func (w *wsConn) fail(err error) {
+	fe := violation(err)
+	w.finish(fe.Code(), fe.Reason())
+}
+
+// violation returns what package frame says is wrong.
+func violation(err error) frame.Error {
 	var fe frame.Error
 	if !errors.As(err, &fe) {
 		fe = frame.ErrReservedBits
 	}
-	w.finish(fe.Code(), fe.Reason())
+	return fe
 }
 
 // finish closes after what the client sent last: its Close frame, or a violation. The messages before

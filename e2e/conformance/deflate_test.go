@@ -92,6 +92,12 @@ func checkAgreement(t *testing.T, answer []string, agreed bool) {
 	}
 }
 
+// stored is a payload of up to 65,535 bytes that deflate does not make shorter.
+func stored(s []byte) []byte {
+	n := uint16(len(s))
+	return append([]byte{0, byte(n), byte(n >> 8), byte(^n), byte(^n >> 8)}, append(s, 0)...)
+}
+
 var (
 	hello  = deflated([]byte("Hello"))
 	long   = strings.Repeat("0123456789", 20_000)
@@ -128,6 +134,8 @@ var badlyCompressed = []violation{
 	{"6.1 RSV1 on a close", wire(fin|rsv1|opClose, closePayload(1000, "")), 1002},
 	{"5.2 RSV2 beside RSV1", wire(fin|rsv1|rsv2|opText, hello), 1002},
 	{"7.2.2 no deflate", wire(fin|rsv1|opText, []byte("\xff\xff\xff\xffnot deflate")), 1007},
+	{"7.2.2 no deflate, long, a message behind it", join(wire(fin|rsv1|opText, repeat(0xff, 5000)), text("late"), text("late")), 1007},
+	{"8.1 inflates to what is not UTF-8, a violation behind it", join(wire(fin|rsv1|opText, stored(repeat(0xff, 5000))), plain(0xff, 0xff)), 1007},
 	{"7.2.2 cut", wire(fin|rsv1|opText, packed[:third]), 1007},
 	{"7.2.2 distance before the beginning", wire(fin|rsv1|opBinary, []byte{0x02, 0x13, 0x00, 0x00}), 1007},
 	{"8.1 inflates to what is not UTF-8", wire(fin|rsv1|opText, deflated([]byte("\xed\xa0\x80"))), 1007},

@@ -36,22 +36,38 @@ func isPayloadError(err error) bool {
 	return err != nil && err != poller.ErrClosed && err != poller.ErrOutboxFull
 }
 
-// encoder returns the function that makes the frame of a broadcast for this socket's version.
-func (s *socket) encoder() func(*hub.Message) ([]byte, error) {
+// The encoded forms of a broadcast: one for each protocol version, with and without compression.
+const (
+	formatV1 hub.Format = iota
+	formatV2
+	formatV1Deflate
+	formatV2Deflate
+)
+
+func (s *socket) format() hub.Format {
+	f := formatV1
 	if s.v2 {
-		return encodeV2
+		f = formatV2
 	}
-	return encodeV1
+	if s.deflate {
+		f += formatV1Deflate
+	}
+	return f
 }
 
-func encodeV1(m *hub.Message) ([]byte, error) { return encodeBroadcast(serializerV1{}, m) }
-func encodeV2(m *hub.Message) ([]byte, error) { return encodeBroadcast(serializerV2{}, m) }
+// encoders make the frame of a broadcast, by format.
+var encoders = [hub.Formats]func(*hub.Message) ([]byte, error){
+	formatV1:        func(m *hub.Message) ([]byte, error) { return encodeBroadcast(serializerV1{}, m, sealFrame) },
+	formatV2:        func(m *hub.Message) ([]byte, error) { return encodeBroadcast(serializerV2{}, m, sealFrame) },
+	formatV1Deflate: func(m *hub.Message) ([]byte, error) { return encodeBroadcast(serializerV1{}, m, deflateFrame) },
+	formatV2Deflate: func(m *hub.Message) ([]byte, error) { return encodeBroadcast(serializerV2{}, m, deflateFrame) },
+}
 
-func encodeBroadcast(s serializer, m *hub.Message) ([]byte, error) {
+func encodeBroadcast(s serializer, m *hub.Message, seal func([]byte, bool) []byte) ([]byte, error) {
 	b := make([]byte, headRoom, headRoom+len(m.Topic)+len(m.Event)+len(m.Payload)+64)
 	b, binary, err := s.appendBroadcast(b, m.Topic, m.Event, Payload{data: m.Payload, binary: m.Binary})
 	if err != nil {
 		return nil, err
 	}
-	return sealFrame(b, binary), nil
+	return seal(b, binary), nil
 }

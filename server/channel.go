@@ -115,7 +115,8 @@ func (ch *channel) Deliver(m *hub.Message) {
 		}
 		return
 	}
-	frame, err := m.Encoded(s.format(), s.encoder())
+	format := s.format()
+	frame, err := m.Encoded(format, encoders[format])
 	if err != nil {
 		s.server().counters.unencodable.Add(1)
 		return

@@ -45,7 +45,7 @@ func (c *Conn) Send(text bool, data []byte) error {
 	sh := newSheet()
 	defer sh.release()
 	sh.b = append(sh.b, data...)
-	return c.write(sh.frame(!text))
+	return c.write(c.frame(sh, !text))
 }
 
 // CloseWith closes the connection with a code of RFC 6455 section 7.4 and a reason of at most 123 bytes.

@@ -55,13 +55,6 @@ func (s *socket) serializer() serializer {
 	return serializerV1{}
 }
 
-func (s *socket) format() hub.Format {
-	if s.v2 {
-		return 1
-	}
-	return 0
-}
-
 // OnData implements poller.Handler.
 func (s *socket) OnData(_ poller.Conn, data []byte) int { return s.onData(data, s) }
 
@@ -223,7 +216,7 @@ func (s *socket) reply(joinRef, r ref, topic, status string, p Payload) error {
 	if sh.b, binary, err = s.serializer().appendReply(sh.b, joinRef, r, topic, status, p); err != nil {
 		return err
 	}
-	return s.write(sh.frame(binary))
+	return s.write(s.frame(sh, binary))
 }
 
 func (s *socket) push(joinRef ref, topic, event string, p Payload) error {
@@ -234,7 +227,7 @@ func (s *socket) push(joinRef ref, topic, event string, p Payload) error {
 	if sh.b, binary, err = s.serializer().appendPush(sh.b, joinRef, topic, event, p); err != nil {
 		return err
 	}
-	return s.write(sh.frame(binary))
+	return s.write(s.frame(sh, binary))
 }
 
 // pushClose and pushError end a channel on the client's side. They are not dropped: a client that missed

@@ -67,11 +67,7 @@ const inflateOnLoop = 256
 
 // inflate does on a worker what the loop has left to it, and ends the connection if it cannot.
 func (w *wsConn) inflate(binary bool, payload []byte) (*frame.Buffer, error) {
-	op := ws.OpText
-	if binary {
-		op = ws.OpBinary
-	}
-	b, err := frame.Inflate(op, payload, w.mount.options.MaxFrameSize)
+	b, err := frame.Inflate(opcode(binary), payload, w.mount.options.MaxFrameSize)
 	if err != nil {
 		fe := violation(err)
 		w.close(fe.Code(), fe.Reason()) // at once: this task is in its turn, and those behind it are void
@@ -269,14 +265,30 @@ func (s *sheet) release() {
 // frame puts the header before the message and returns the frame, which is part of the sheet.
 func (s *sheet) frame(binary bool) []byte { return sealFrame(s.b, binary) }
 
+// frame is the sheet's, compressed if that was negotiated and pays.
+func (w *wsConn) frame(s *sheet, binary bool) []byte {
+	if w.deflate && len(s.b)-headRoom >= frame.MinDeflateBytes {
+		return deflateFrame(s.b, binary)
+	}
+	return s.frame(binary)
+}
+
+// deflateFrame returns the message b[headRoom:] as a compressed frame in memory of its own.
+func deflateFrame(b []byte, binary bool) []byte {
+	return frame.AppendDeflated(nil, opcode(binary), b[headRoom:])
+}
+
+func opcode(binary bool) ws.OpCode {
+	if binary {
+		return ws.OpBinary
+	}
+	return ws.OpText
+}
+
 // sealFrame writes the header of the message b[headRoom:] in front of it.
 func sealFrame(b []byte, binary bool) []byte {
-	op := ws.OpText
-	if binary {
-		op = ws.OpBinary
-	}
 	var room [headRoom]byte
-	head := frame.AppendHeader(room[:0], ws.Header{Fin: true, OpCode: op, Length: int64(len(b) - headRoom)})
+	head := frame.AppendHeader(room[:0], ws.Header{Fin: true, OpCode: opcode(binary), Length: int64(len(b) - headRoom)})
 	start := headRoom - len(head)
 	copy(b[start:], head)
 	return b[start:]

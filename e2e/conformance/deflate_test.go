@@ -3,6 +3,8 @@ package conformance_test
 import (
 	"bytes"
 	"compress/flate"
+	"io"
+	"math/rand/v2"
 	"strings"
 	"testing"
 )
@@ -14,6 +16,12 @@ func deflated(s []byte) []byte {
 	_, _ = w.Write(s)
 	_ = w.Flush()
 	return bytes.TrimSuffix(b.Bytes(), []byte("\x00\x00\xff\xff"))
+}
+
+// inflated undoes it, section 7.2.2.
+func inflated(p []byte) ([]byte, error) {
+	tail := strings.NewReader("\x00\x00\xff\xff\x01\x00\x00\xff\xff")
+	return io.ReadAll(flate.NewReader(io.MultiReader(bytes.NewReader(p), tail)))
 }
 
 const offer = "Sec-WebSocket-Extensions: "
@@ -188,5 +196,34 @@ func TestInflateBomb(t *testing.T) {
 			t.Errorf("at its peak the server held %d kB; the bound is %d kB", peak, limitKB)
 		}
 		dial(t, e.addr, "/").alive()
+	})
+}
+
+// TestDeflateAnswers: what the server sends is compressed where that pays, and never otherwise.
+func TestDeflateAnswers(t *testing.T) {
+	onEngines(t, func(t *testing.T, engine string) {
+		addr := startEcho(t, engine, "-compress").addr
+		p := dial(t, addr, "/", offer+"permessage-deflate")
+		noise := make([]byte, 4096)
+		rand.NewChaCha8([32]byte{7}).Read(noise)
+		for i, row := range []struct {
+			op      byte
+			payload []byte
+			want    int // compressed answers so far
+		}{
+			{opText, []byte("short"), 0},
+			{opText, bytes.Repeat([]byte("long enough to be worth it "), 100), 1},
+			{opBinary, noise, 1},
+			{opBinary, bytes.Repeat([]byte{1, 2, 3}, 1000), 2},
+		} {
+			p.send(wire(fin|row.op, row.payload))
+			p.want(row.op, row.payload)
+			if p.deflated != row.want {
+				t.Errorf("message %d: %d answers were compressed, want %d", i, p.deflated, row.want)
+			}
+		}
+		plain := dial(t, addr, "/")
+		plain.send(wire(fin|opText, bytes.Repeat([]byte("x"), 1000)))
+		plain.want(opText, bytes.Repeat([]byte("x"), 1000)) // reserved bits would fail it
 	})
 }

@@ -22,6 +22,9 @@ type peer struct {
 	c    *net.TCPConn
 	r    *bufio.Reader
 	sent []byte // the beginning of what was sent after the handshake, for messages
+
+	deflate  bool // permessage-deflate was agreed on
+	deflated int  // messages that came compressed
 }
 
 // connect opens a TCP connection.
@@ -68,6 +71,7 @@ func (p *peer) upgraded() http.Header {
 		!strings.EqualFold(resp.Header.Get("Upgrade"), "websocket") || !strings.EqualFold(resp.Header.Get("Connection"), "upgrade") {
 		p.t.Fatalf("want 101 with accept %s, got %s %v", sampleAccept, resp.Status, resp.Header)
 	}
+	p.deflate = strings.HasPrefix(resp.Header.Get("Sec-WebSocket-Extensions"), "permessage-deflate")
 	return resp.Header
 }
 
@@ -149,14 +153,23 @@ func (p *peer) next() (frame, error) {
 		return f, errors.New("the server's frame is masked")
 	case n < least || n > 1<<30:
 		return f, fmt.Errorf("the server's frame has the length % x", h[1:])
-	case h[0]&(rsv1|rsv2|rsv3) != 0:
+	case h[0]&(rsv2|rsv3) != 0 || h[0]&rsv1 != 0 && (!p.deflate || f.op() == opCont || f.op() >= opClose):
 		return f, fmt.Errorf("the server's frame has reserved bits: %#02x", h[0])
 	case f.op() >= opClose && (n > 125 || h[0]&fin == 0):
 		return f, fmt.Errorf("the server's control frame begins % x", h[:2])
 	}
 	f.payload = make([]byte, n)
-	_, err := io.ReadFull(p.r, f.payload)
-	return f, noEOF(err)
+	if _, err := io.ReadFull(p.r, f.payload); err != nil {
+		return f, noEOF(err)
+	}
+	if h[0]&rsv1 == 0 {
+		return f, nil
+	}
+	p.deflated++
+	f.b0 &^= rsv1
+	var err error
+	f.payload, err = inflated(f.payload)
+	return f, err
 }
 
 // noEOF is for places where the end of the stream is the middle of a frame.

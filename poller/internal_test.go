@@ -336,3 +336,24 @@ func TestWorkersTakeTurns(t *testing.T) {
 type blocker chan struct{}
 
 func (b blocker) run() bool { <-b; return false }
+
+// A Close between Accept and the registration makes the loop read before epoll knows the connection; if
+// that uses up its turn there is nothing to modify yet, and the connection must live to end in order.
+func TestTurnUsedUpBeforeRegistration(t *testing.T) {
+	e, err := NewEpoll(Config{Accept: func(Conn) Handler { return nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Shutdown(context.Background())
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fds[0])
+	defer unix.Close(fds[1])
+	c := &conn{loop: e.loops[0], fd: int32(fds[0]), gen: 1}
+	e.loops[0].again(c)
+	if c.is(stGone) {
+		t.Fatal("the connection was destroyed")
+	}
+}

@@ -59,7 +59,11 @@ func (l *loop) give(c *conn, data []byte) bool {
 // again makes the kernel report c in the next turn, although its edge is spent: others come first.
 func (l *loop) again(c *conn) {
 	ev := c.events()
-	if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_MOD, int(c.fd), &ev); err != nil {
+	err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_MOD, int(c.fd), &ev)
+	if err == unix.ENOENT {
+		return // closed before it was registered, which will report what is there
+	}
+	if err != nil {
 		l.destroy(c, os.NewSyscallError("epoll_ctl", err))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -16,6 +17,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait for what the first has begun
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "dormouse:", err)
 		os.Exit(1)
@@ -28,8 +30,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		Use:   "dormouse",
 		Short: "Hold millions of mostly idle realtime connections on one Linux host",
 		Long: `Dormouse serves Phoenix Channels to unmodified phoenix.js clients. An idle
-connection is a descriptor in epoll and a few hundred bytes: no goroutine, no
-buffer, no timer.`,
+connection is a descriptor in epoll and about 150 bytes of records: no
+goroutine, no buffer, no timer.`,
+		Version:       version(),
 		Example:       "  dormouse serve\n  dormouse serve --addr 127.0.0.1:4000 --engine goroutine",
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -42,6 +45,9 @@ buffer, no timer.`,
 		Args: cobra.ArbitraryArgs,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; try: %s --help", err, cmd.CommandPath())
+	})
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -51,4 +57,12 @@ buffer, no timer.`,
 		return nil
 	}
 	return err
+}
+
+// version is the module's, as the build has recorded it.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version + " " + info.GoVersion
+	}
+	return "unknown"
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -45,7 +46,12 @@ and logs.`,
 		Example: `  dormouse serve
   dormouse serve --addr :80 --host chat.example.com
   dormouse serve --engine goroutine          # to see what a goroutine each costs`,
-		Args: cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("serve takes flags only, not %q; try: dormouse serve --help", args[0])
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 			return serve(cmd.Context(), o, log)
@@ -64,8 +70,21 @@ and logs.`,
 	return cmd
 }
 
+// maxTimeout is the longest --timeout; the engine's clock has room for no more.
+const maxTimeout = 24 * 24 * time.Hour
+
 func (o serveOptions) config(log *slog.Logger) (server.Config, error) {
 	cfg := server.Config{Engine: o.engine, PublicHost: o.host, Log: log}
+	switch {
+	case !slices.Contains(poller.Names(), o.engine):
+		return cfg, fmt.Errorf("--engine is %q: want %s", o.engine, strings.Join(poller.Names(), ", "))
+	case strings.ContainsAny(o.host, "/: "):
+		return cfg, fmt.Errorf("--host is %q: want a host alone, as chat.example.com, without scheme and port", o.host)
+	case o.timeout <= 0 || o.timeout > maxTimeout:
+		return cfg, fmt.Errorf("--timeout is %v: want more than 0 and at most %v", o.timeout, maxTimeout)
+	case o.drain < 0 || o.reportPeriod < 0:
+		return cfg, errors.New("--drain and --report cannot be negative")
+	}
 	switch o.slow {
 	case "close":
 		cfg.SlowConsumer = server.CloseSlow
@@ -122,12 +141,13 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) error {
 
 // shutdown ends the server within limit.
 func shutdown(s *server.Server, limit time.Duration, log *slog.Logger) error {
-	log.Info("shutting down", "open", s.Stats().Engine.Open)
+	st := s.Stats()
+	log.Info("shutting down", "open", st.Engine.Open, "http", st.HTTPConns, "at_most", limit)
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	err := s.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
-		log.Warn("connections were still open at the drain limit and were reset", "limit", limit)
+		log.Warn("what was still open at the limit of --drain was cut off", "limit", limit)
 		return nil
 	}
 	return err
@@ -152,6 +172,12 @@ func listenError(addr string, err error) error {
 		return fmt.Errorf("%s is in use by another process (ss -ltnp shows which); choose another with --addr", addr)
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("no permission to listen on %s: ports below 1024 need CAP_NET_BIND_SERVICE; choose another with --addr", addr)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%s is no address of this machine (ip addr shows them); choose another with --addr", addr)
+	}
+	var bad *net.AddrError
+	if errors.As(err, &bad) {
+		return fmt.Errorf("--addr is %q: want host:port or :port, as 127.0.0.1:4000 or :4000 (%s)", addr, bad.Err)
 	}
 	return err
 }

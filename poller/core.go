@@ -187,7 +187,7 @@ func (k *core) flush(s socket, e *base) (blocked bool) {
 			k.flushedLocked(s, e)
 			return false
 		}
-		if n > 0 {
+		if n > 0 && !k.is(stSealed) { // what is left of a connection's end has one timeout in all
 			k.armWrite(s, e)
 		}
 		if n < want {

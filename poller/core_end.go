@@ -18,8 +18,8 @@ func (t *end) Run(c Conn) {
 		t.k.flushedLocked(s, t.e)
 	}
 	t.k.mu.Unlock()
+	defer t.e.closed(t.reason) // also when OnClose ends its goroutine
 	h.OnClose(c, t.reason)
-	t.e.closed(t.reason)
 }
 
 // endLocked begins the end unless it has begun; start as in queueLocked.

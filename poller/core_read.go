@@ -1,8 +1,9 @@
 package poller
 
 // give calls OnData and holds what it did not take; false says that reading must wait. It is called by
-// the reading goroutine, as are touch and takeHeld.
-func (k *core) give(s socket, e *base, now uint32, data []byte) bool {
+// the reading goroutine, as are touch and takeHeld. held says that data came from takeHeld: what is left
+// of it is kept as it is, for a flood of tiny messages takes many turns.
+func (k *core) give(s socket, e *base, now uint32, data []byte, held bool) bool {
 	k.touch(s, now)
 	if !k.enter(s, e) {
 		return true
@@ -10,7 +11,11 @@ func (k *core) give(s socket, e *base, now uint32, data []byte) bool {
 	took := k.handler.OnData(s, data)
 	k.leave(s, e)
 	if took < len(data) && !k.is(stGone) {
-		k.hold(data[took:])
+		if held {
+			k.holdAgain(data[took:])
+		} else {
+			k.hold(data[took:])
+		}
 		return false
 	}
 	return true
@@ -60,6 +65,16 @@ func (k *core) hold(rest []byte) {
 	}
 	box := k.mailLocked()
 	box.held = append(box.held, rest...)
+}
+
+// holdAgain keeps rest itself, in front of what has been held since.
+func (k *core) holdAgain(rest []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.is(stClosing) {
+		box := k.mailLocked()
+		box.held = append(rest, box.held...)
+	}
 }
 
 // takeHeld returns what was held, for OnData to be given again.

@@ -113,4 +113,7 @@ func (e *Epoll) stopLoops() {
 		l.end()
 	}
 	e.loopsDone.Wait()
+	for _, l := range e.loops {
+		l.close()
+	}
 }

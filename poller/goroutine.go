@@ -181,13 +181,13 @@ func (c *goConn) read() {
 			continue
 		}
 		if held := c.takeHeld(); held != nil {
-			if !c.give(c, &c.e.base, c.e.clock.now(), held) {
+			if !c.give(c, &c.e.base, c.e.clock.now(), held, true) {
 				<-c.wake
 			}
 			continue
 		}
 		n, err := c.nc.Read(buf)
-		if n > 0 && !c.give(c, &c.e.base, c.e.clock.now(), buf[:n]) {
+		if n > 0 && !c.give(c, &c.e.base, c.e.clock.now(), buf[:n], false) {
 			<-c.wake
 			continue
 		}

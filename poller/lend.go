@@ -9,7 +9,7 @@ import (
 // worker does itself, after it: waking others for it costs more than most of it does, a third of an
 // echo (BenchmarkEcho). Before that it lends the loop. If it makes no headway between two looks of the
 // watch, the watch gives the loop to another worker, and what is left of the work to others; the first
-// goes on as a plain worker. So application code that blocks holds up a loop, once in a while, for two
+// goes on as a plain worker. So application code holds up a loop, once in a while, for about two
 // milliseconds at most.
 const (
 	// watchTick is the time between two looks of the watch.
@@ -23,6 +23,10 @@ const (
 	// workers for slowFactor times as long as it took: it costs the loop a twentieth of its time.
 	slowRun    = 100 * time.Microsecond
 	slowFactor = 20
+
+	// longTurn bounds how long a loop sees to work itself before it reads again: what is left by then
+	// goes to others.
+	longTurn = time.Millisecond
 )
 
 // runTasks sees to the connections that have got tasks in this turn. held is false if the loop has gone
@@ -39,17 +43,23 @@ func (l *loop) runTasks() (held bool) {
 	}
 	began := time.Now()
 	lent := l.lend()
-	for c := l.nextRunnable(&lent); c != nil; c = l.nextRunnable(&lent) {
+	took := time.Duration(0)
+	for took < longTurn {
+		c := l.nextRunnable(&lent)
+		if c == nil {
+			break
+		}
 		if c.run() {
 			w.submit(c)
 		}
+		took = time.Since(began)
 	}
-	took := time.Since(began)
 	if !l.turn.CompareAndSwap(lent, lent+1) {
 		return false
 	}
 	w.part()
-	if took > time.Duration(n)*slowRun {
+	if took > min(longTurn, time.Duration(n)*slowRun) {
+		l.handRunnable()
 		l.handOver(took)
 	}
 	return true

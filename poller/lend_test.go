@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/dormouse-ws/dormouse/poller"
 )
@@ -138,4 +139,57 @@ func TestGoexitInTask(t *testing.T) {
 			wait(t, p.closed, "close")
 		}
 	})
+}
+
+// A connection with more tasks than one run takes goes to the backlog when every place is taken, and
+// must come out of it though the place that becomes free is that of the loop's own worker.
+func TestBacklogBehindTheLoopsWorker(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, start starter) {
+		p := newProbe()
+		done := make(chan struct{}, 100)
+		p.data = func(c poller.Conn, b []byte) int {
+			for range b {
+				c.Do(task(func(poller.Conn) { done <- struct{}{} }))
+			}
+			return len(b)
+		}
+		r := start(poller.Config{Accept: p.accept, Loops: 1, Workers: 1})
+		for range 20 {
+			c := r.dial()
+			mustWrite(t, c, make([]byte, 50))
+			for range 50 {
+				wait(t, done, "task")
+			}
+			c.Close()
+			wait(t, p.closed, "close")
+		}
+	})
+}
+
+// Ending its goroutine is survived by a task that came from elsewhere, on the only worker, and by OnClose.
+func TestGoexitElsewhere(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, start starter) {
+		p := newProbe()
+		r := start(poller.Config{Accept: p.accept, Loops: 1, Workers: 1, LingerTimeout: 10 * time.Millisecond})
+		r.dial()
+		conn := wait(t, p.opened, "open")
+		ran := make(chan struct{})
+		conn.Do(task(func(poller.Conn) { runtime.Goexit() }))
+		conn.Do(task(func(poller.Conn) { close(ran) }))
+		wait(t, ran, "task after the one that ended its goroutine")
+		conn.SetHandler(exiter{p})
+		conn.Close()
+		wait(t, p.closed, "close")
+		if err := r.stop(patience); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+	})
+}
+
+// An exiter ends its goroutine in OnClose.
+type exiter struct{ *probe }
+
+func (e exiter) OnClose(c poller.Conn, reason error) {
+	e.probe.OnClose(c, reason)
+	runtime.Goexit()
 }

@@ -106,7 +106,6 @@ func (l *loop) run() (on bool) {
 		}
 		if l.runOps() {
 			l.handRunnable()
-			l.close()
 			l.e.loopsDone.Done()
 			return false
 		}
@@ -205,6 +204,7 @@ func (l *loop) end() {
 	l.post(nil, opRead)
 }
 
+// close frees the loop's descriptors. No goroutine may be about to wake it any more.
 func (l *loop) close() {
 	l.file.Close()
 	unix.Close(l.wake)

@@ -17,7 +17,7 @@ func (l *loop) serve(c *conn, toEnd bool) {
 	if c.is(stGone | stPaused | stFull) {
 		return
 	}
-	if held := c.takeHeld(); held != nil && !l.give(c, held) {
+	if held := c.takeHeld(); held != nil && !l.give(c, held, true) {
 		return
 	}
 	for range turnReads {
@@ -37,7 +37,7 @@ func (l *loop) serve(c *conn, toEnd bool) {
 			c.close(c, &l.e.base, io.EOF)
 			return
 		}
-		if !l.give(c, l.buf[:n]) || n < len(l.buf) && !toEnd {
+		if !l.give(c, l.buf[:n], false) || n < len(l.buf) && !toEnd {
 			return
 		}
 	}
@@ -47,9 +47,9 @@ func (l *loop) serve(c *conn, toEnd bool) {
 }
 
 // give calls OnData and notes whether that began work.
-func (l *loop) give(c *conn, data []byte) bool {
+func (l *loop) give(c *conn, data []byte, held bool) bool {
 	l.serving.Store(c)
-	on := c.give(c, &l.e.base, l.now, data)
+	on := c.give(c, &l.e.base, l.now, data, held)
 	if l.serving.Swap(nil) == l.mark {
 		l.runnable = append(l.runnable, c)
 	}

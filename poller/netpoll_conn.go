@@ -141,7 +141,7 @@ func (c *netpollConn) take(r netpoll.Reader) bool {
 	if err != nil {
 		return true // the library has closed it
 	}
-	c.give(c, &c.e.base, c.e.clock.now(), p)
+	c.give(c, &c.e.base, c.e.clock.now(), p, false)
 	_ = r.Release()
 	return true
 }
@@ -165,7 +165,7 @@ func (c *netpollConn) giveHeld() bool {
 		if held == nil {
 			return true
 		}
-		if !c.give(c, &c.e.base, c.e.clock.now(), held) {
+		if !c.give(c, &c.e.base, c.e.clock.now(), held, true) {
 			return false
 		}
 	}

@@ -68,7 +68,8 @@ func (w *workers) invoke(r runner) {
 // lead has a worker run a loop. It does not count among the active ones.
 func (w *workers) lead(l *loop) { w.invoke(l) }
 
-// join counts the calling loop's worker among the active ones, if there is room; part undoes it.
+// join counts the calling loop's worker among the active ones, if there is room. part gives the place
+// up, to a connection in the backlog if one waits: there may be nobody else to see to it.
 func (w *workers) join() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -80,15 +81,18 @@ func (w *workers) join() bool {
 }
 
 func (w *workers) part() {
-	w.mu.Lock()
-	w.active--
-	w.mu.Unlock()
+	if r := w.next(nil, false); r != nil {
+		w.invoke(r)
+	}
 }
 
-// desert puts r back when its worker ends in the middle of a task.
+// desert puts r back when its worker ends in the middle of a task, on a goroutine of its own: the pool
+// still counts the one that ends, and may have no room for another before it has.
 func (w *workers) desert(r runner) {
-	w.part()
-	w.submit(r)
+	go func() {
+		w.part()
+		w.submit(r)
+	}()
 }
 
 func (w *workers) work(r runner) {

@@ -18,7 +18,9 @@ type Config struct {
 	Sockets    []*Socket
 	WebSockets []*WebSocket
 
-	// HTTP answers every request that is for no mount. Default: 404.
+	// HTTP answers every request that is for no mount. Default: 404. Reading a request and writing
+	// its response may take 30 s each; a handler that needs longer says so to its
+	// http.ResponseController.
 	HTTP http.Handler
 
 	// PublicHost is the host that browsers know this server by, for [AllowPublicHost]. "" allows

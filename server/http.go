@@ -105,7 +105,9 @@ func (s *Server) startHTTP() {
 	s.http = &http.Server{
 		Handler:           http.HandlerFunc(s.serveHTTP),
 		ReadHeaderTimeout: s.cfg.HandshakeTimeout,
-		IdleTimeout:       httpIdleTimeout,
+		ReadTimeout:       httpTimeout, // a client that announces a body and sends none holds one of MaxHTTPConns
+		WriteTimeout:      httpTimeout,
+		IdleTimeout:       httpTimeout,
 		MaxHeaderBytes:    max(s.cfg.MaxHeadBytes, defaultHeadBytes),
 	}
 	go func() { _ = s.http.Serve(s.handed) }()

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"sync"
 
 	"github.com/dormouse-ws/dormouse/poller"
@@ -86,6 +87,9 @@ func (c *Conn) message(cu *cut) (full bool) {
 	full, err := c.queue(p, len(p.data.B))
 	if err != nil {
 		p.release()
+	}
+	if errors.Is(err, poller.ErrMailboxFull) {
+		c.close(codeTryAgainLater, "mailbox full") // of tasks that did not come from this client
 	}
 	return full
 }

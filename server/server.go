@@ -160,5 +160,5 @@ func (s *Server) Healthz(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write([]byte("ok\n"))
 }
 
-// httpIdleTimeout closes a kept-alive HTTP connection: nothing here is polled more often than that.
-const httpIdleTimeout = 30 * time.Second
+// httpTimeout bounds a plain HTTP request, its response, and the wait for the next one.
+const httpTimeout = 30 * time.Second

@@ -63,6 +63,15 @@ func (s *socket) OnClose(_ poller.Conn, _ error) {
 	if s.ident != nil {
 		s.server().hub.Unsubscribe(s.ident)
 	}
+	s.endChannels()
+}
+
+func (s *socket) endChannels() {
+	defer func() {
+		if s.first != nil {
+			s.endChannels() // a Leave has ended its goroutine
+		}
+	}()
 	for s.first != nil {
 		ch := s.first
 		s.drop(ch)

@@ -1,0 +1,80 @@
+package main
+
+// In the package: run is the program, and nothing else of it is exported.
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"strings"
+	"testing"
+)
+
+// What a person has mistyped is named, with what would be right.
+func TestMistakesAreExplained(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for _, row := range []struct {
+		args string
+		want []string // in the message
+	}{
+		{"bogus", []string{`"bogus"`, "dormouse --help"}},
+		{"--bogus", []string{"--bogus", "dormouse --help"}},
+		{"serve extra", []string{`"extra"`, "dormouse serve --help"}},
+		{"serve --bogus", []string{"--bogus", "dormouse serve --help"}},
+		{"serve --engine x", []string{"--engine", `"x"`, "epoll, netpoll, goroutine"}},
+		{"serve --slow x", []string{"--slow", `"x"`, "close or drop"}},
+		{"serve --host http://a", []string{"--host", "without scheme"}},
+		{"serve --origin example.com", []string{`"example.com"`, "//example.com"}},
+		{"serve --timeout 0s", []string{"--timeout", "more than 0"}},
+		{"serve --timeout 9999h", []string{"--timeout", "576h"}},
+		{"serve --drain -1s", []string{"--drain"}},
+		{"serve --report -1s", []string{"--report"}},
+		{"serve --addr foo", []string{"--addr", `"foo"`, ":4000"}},
+		{"serve --addr 127.0.0.1:99999", []string{"--addr", "invalid port"}},
+		{"serve --addr " + taken.Addr().String(), []string{"in use", "--addr"}},
+	} {
+		var out, errs bytes.Buffer
+		err := run(context.Background(), strings.Fields(row.args), &out, &errs)
+		if err == nil {
+			t.Errorf("dormouse %s: no error", row.args)
+			continue
+		}
+		for _, want := range row.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("dormouse %s: %q does not say %q", row.args, err, want)
+			}
+		}
+	}
+}
+
+// The program ends in good order when it is told to, as by SIGTERM.
+func TestServeEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	log := &watched{until: "listening on", seen: cancel}
+	if err := run(ctx, []string{"serve", "--addr", "127.0.0.1:0"}, log, log); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(log.String(), "shutting down") {
+		t.Errorf("logged %q", log.String())
+	}
+}
+
+// A watched log calls seen when it has been told about until.
+type watched struct {
+	bytes.Buffer
+	until string
+	seen  func()
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	defer func() {
+		if bytes.Contains(p, []byte(w.until)) {
+			w.seen()
+		}
+	}()
+	return w.Buffer.Write(p)
+}

@@ -31,7 +31,32 @@ func BenchmarkEcho(b *testing.B) {
 					b.Fatal(err)
 				}
 				defer s.serve(b, l)()
-				benchmarkEcho(b, l.Addr().String(), conns)
+				msg := bytes.Repeat([]byte("x"), 64)
+				benchmarkExchange(b, l.Addr().String(), "/", conns, msg, msg)
+			})
+		}
+	}
+}
+
+// BenchmarkHeartbeat measures round trips of the Phoenix heartbeat, which the epoll engine answers on the
+// loop; the libraries beside it answer it with a constant, without looking at it.
+func BenchmarkHeartbeat(b *testing.B) {
+	const beat = `[null,"7","phoenix","heartbeat",{}]`
+	const reply = `[null,"7","phoenix","phx_reply",{"status":"ok","response":{}}]`
+	constant := func([]byte) []byte { return []byte(reply) }
+	for _, conns := range []int{1, 100, 1000} {
+		for _, s := range []echoServer{
+			{"dormouse-epoll", func(b *testing.B, l net.Listener) func() { return serveDormouse(b, l, "epoll") }},
+			{"gorilla", func(_ *testing.B, l net.Listener) func() { return serveHTTP(l, gorillaServer(constant)) }},
+			{"gws", func(_ *testing.B, l net.Listener) func() { return serveHTTP(l, gwsServer(constant)) }},
+		} {
+			b.Run(fmt.Sprintf("conns=%d/%s", conns, s.name), func(b *testing.B) {
+				l, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer s.serve(b, l)()
+				benchmarkExchange(b, l.Addr().String(), "/socket/websocket?vsn=2.0.0", conns, []byte(beat), []byte(reply))
 			})
 		}
 	}
@@ -51,17 +76,19 @@ func echoServers() []echoServer {
 		}})
 	}
 	return append(list,
-		echoServer{"gorilla", func(_ *testing.B, l net.Listener) func() { return serveHTTP(l, gorillaEcho) }},
-		echoServer{"gws", func(_ *testing.B, l net.Listener) func() { return serveHTTP(l, gwsEcho()) }},
+		echoServer{"gorilla", func(_ *testing.B, l net.Listener) func() { return serveHTTP(l, gorillaServer(same)) }},
+		echoServer{"gws", func(_ *testing.B, l net.Listener) func() { return serveHTTP(l, gwsServer(same)) }},
 	)
 }
+
+func same(p []byte) []byte { return p }
 
 func serveDormouse(b *testing.B, l net.Listener, engine string) (stop func()) {
 	s, err := server.New(server.Config{Engine: engine, WebSockets: []*server.WebSocket{{
 		Path:        "/",
 		Message:     func(c *server.Conn, text bool, data []byte) { _ = c.Send(text, data) },
 		CheckOrigin: server.AllowAnyOrigin(),
-	}}})
+	}}, Sockets: []*server.Socket{{Path: "/socket"}}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -83,30 +110,35 @@ func serveHTTP(l net.Listener, h http.HandlerFunc) (stop func()) {
 	}
 }
 
-func gorillaEcho(w http.ResponseWriter, r *http.Request) {
+func gorillaServer(answer func([]byte) []byte) http.HandlerFunc {
 	up := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
-	c, err := up.Upgrade(w, r, nil)
-	if err != nil {
-		return
-	}
-	defer c.Close()
-	for {
-		kind, p, err := c.ReadMessage()
-		if err != nil || c.WriteMessage(kind, p) != nil {
+	return func(w http.ResponseWriter, r *http.Request) {
+		c, err := up.Upgrade(w, r, nil)
+		if err != nil {
 			return
+		}
+		defer c.Close()
+		for {
+			kind, p, err := c.ReadMessage()
+			if err != nil || c.WriteMessage(kind, answer(p)) != nil {
+				return
+			}
 		}
 	}
 }
 
-type gwsHandler struct{ gws.BuiltinEventHandler }
-
-func (gwsHandler) OnMessage(c *gws.Conn, m *gws.Message) {
-	defer m.Close()
-	_ = c.WriteMessage(m.Opcode, m.Bytes())
+type gwsHandler struct {
+	gws.BuiltinEventHandler
+	answer func([]byte) []byte
 }
 
-func gwsEcho() http.HandlerFunc {
-	up := gws.NewUpgrader(gwsHandler{}, nil)
+func (h gwsHandler) OnMessage(c *gws.Conn, m *gws.Message) {
+	defer m.Close()
+	_ = c.WriteMessage(m.Opcode, h.answer(m.Bytes()))
+}
+
+func gwsServer(answer func([]byte) []byte) http.HandlerFunc {
+	up := gws.NewUpgrader(gwsHandler{answer: answer}, nil)
 	return func(w http.ResponseWriter, r *http.Request) {
 		if c, err := up.Upgrade(w, r); err == nil {
 			go c.ReadLoop()
@@ -114,13 +146,13 @@ func gwsEcho() http.HandlerFunc {
 	}
 }
 
-func benchmarkEcho(b *testing.B, addr string, conns int) {
-	msg := bytes.Repeat([]byte("x"), 64)
+// benchmarkExchange sends msg and waits for answer, b.N times in all over so many connections.
+func benchmarkExchange(b *testing.B, addr, path string, conns int, msg, answer []byte) {
 	out := frame.AppendClient(nil, ws.OpText, [4]byte{1, 2, 3, 4}, msg)
-	want := frame.AppendServer(nil, ws.OpText, msg)
+	want := frame.AppendServer(nil, ws.OpText, answer)
 	clients := make([]net.Conn, conns)
 	for i := range clients {
-		clients[i] = openWebSocket(b, addr, "/")
+		clients[i] = openWebSocket(b, addr, path)
 		defer clients[i].Close()
 	}
 	b.ResetTimer()

@@ -101,11 +101,11 @@ var events = map[string]func(c *server.Context, event string, p server.Payload) 
 	"new_msg": func(c *server.Context, event string, p server.Payload) error {
 		return errors.Join(c.Broadcast(event, p), c.Reply(nil))
 	},
-	"stop":  func(*server.Context, string, server.Payload) error { return server.Stop },
+	"stop":  func(*server.Context, string, server.Payload) error { return server.ErrStop },
 	"boom":  func(*server.Context, string, server.Payload) error { panic("boom") },
 	"error": func(*server.Context, string, server.Payload) error { return errors.New("an abnormal reason") },
 	"stop_reply": func(c *server.Context, _ string, _ server.Payload) error {
-		return errors.Join(c.Reply(object{"bye": 1}), server.Stop)
+		return errors.Join(c.Reply(object{"bye": 1}), server.ErrStop)
 	},
 	"stop_error": func(c *server.Context, _ string, _ server.Payload) error {
 		return errors.Join(c.Reply(object{"bye": 1}), errors.New("an abnormal reason"))

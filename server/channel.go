@@ -19,7 +19,7 @@ type Channel interface {
 	// [Context.After].
 	Join(c *Context, payload Payload) error
 
-	// HandleIn is given each event that the client pushes. nil goes on; [Stop] ends the channel with
+	// HandleIn is given each event that the client pushes. nil goes on; [ErrStop] ends the channel with
 	// phx_close; any other error, and a panic, ends it with phx_error, whereupon the client rejoins.
 	HandleIn(c *Context, event string, payload Payload) error
 
@@ -39,8 +39,8 @@ type Interceptor interface {
 }
 
 var (
-	// Stop, returned by HandleIn or HandleOut, ends the channel in good order.
-	Stop = errors.New("server: stop the channel")
+	// ErrStop, returned by HandleIn or HandleOut, ends the channel in good order.
+	ErrStop = errors.New("server: stop the channel")
 
 	// ErrDisconnected is the reason of Leave when the connection ended.
 	ErrDisconnected = errors.New("server: the connection ended")
@@ -157,7 +157,7 @@ func (ch *channel) after(c *Context, err error) {
 
 // end ends the channel because one of its methods returned err.
 func (ch *channel) end(err error) {
-	if errors.Is(err, Stop) {
+	if errors.Is(err, ErrStop) {
 		ch.stop(nil)
 		return
 	}

@@ -131,7 +131,7 @@ func TestLeaveReasons(t *testing.T) {
 	srv := servertest.Start(t, mount(script{
 		in: func(_ *server.Context, event string, _ server.Payload) error {
 			if event == "stop" {
-				return server.Stop
+				return server.ErrStop
 			}
 			return errBusy
 		},

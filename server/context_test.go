@@ -105,10 +105,10 @@ func TestAfterOfWhatEndsIsNotRun(t *testing.T) {
 			return nil
 		},
 		in: func(c *server.Context, event string, _ server.Payload) error {
-			c.After(func(*server.Context) error { return server.Stop })
+			c.After(func(*server.Context) error { return server.ErrStop })
 			note(c, "after Stop")
 			if event == "stop" {
-				return server.Stop
+				return server.ErrStop
 			}
 			return nil
 		},
@@ -206,7 +206,7 @@ func TestHandle(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Expect(`["1",null,"room:1","pushed",{"n":1}]`, `["1",null,"room:1","done",{}]`)
-	if err := h.Do(func(c *server.Context) error { return server.Stop }); err != nil {
+	if err := h.Do(func(c *server.Context) error { return server.ErrStop }); err != nil {
 		t.Fatal(err)
 	}
 	c.Expect(`["1","1","room:1","phx_close",{}]`)

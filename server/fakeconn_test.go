@@ -108,7 +108,7 @@ func (failing) HandleIn(c *Context, event string, _ Payload) error {
 	if err := c.Push("pushed", nil); err != nil {
 		panic(err) // DropSlow tells nobody
 	}
-	return Stop
+	return ErrStop
 }
 
 // newFakeServer serves quiet at quiet:* and failing at failing:*. Its engine has no listener.

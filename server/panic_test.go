@@ -53,7 +53,7 @@ func TestPanics(t *testing.T) {
 			return nil
 		}}, []string{ok, crashed}},
 		{"Leave", script{
-			in:    func(*server.Context, string, server.Payload) error { return server.Stop },
+			in:    func(*server.Context, string, server.Payload) error { return server.ErrStop },
 			leave: func(*server.Context, error) { panic("oops") },
 		}, []string{ok, `["2","2","room:2","phx_close",{}]`}},
 	} {

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/dormouse-ws/dormouse/poller"
 	"github.com/dormouse-ws/dormouse/server"
 )
 
@@ -56,10 +57,12 @@ type reporter struct {
 	log    *slog.Logger
 	base   int64 // resident memory before the first connection
 	last   [2]int64
+	failed int64 // accepts, as last reported
 }
 
 func (r *reporter) report(always bool) {
 	st := r.server.Stats()
+	r.reportFailures(st.Engine.AcceptErrors)
 	now := [2]int64{st.Engine.Open, int64(st.Hub.Subscriptions)}
 	if now == r.last && !always {
 		return
@@ -77,10 +80,19 @@ func (r *reporter) report(always bool) {
 	if st.SlowClosed+st.SlowDropped > 0 {
 		args = append(args, "slow_closed", st.SlowClosed, "slow_dropped", st.SlowDropped)
 	}
-	if st.Engine.AcceptErrors > 0 {
-		args = append(args, "accept_errors", st.Engine.AcceptErrors)
-	}
 	r.log.Info("connections", args...)
+}
+
+// reportFailures warns once a period in which connections could not be accepted. They wait in the kernel's
+// queue meanwhile, and are accepted when there is room.
+func (r *reporter) reportFailures(now int64) {
+	if now == r.failed {
+		return
+	}
+	r.failed = now
+	limit, _ := poller.RaiseDescriptorLimit()
+	r.log.Warn("connections could not be accepted: the process is out of descriptors, or the host of memory",
+		"descriptors", limit, "raise_with", "ulimit -Hn, or LimitNOFILE= in a systemd unit; then fs.nr_open and fs.file-max")
 }
 
 // residentBytes reads VmRSS of proc_pid_status(5), 0 if it cannot.

@@ -153,7 +153,8 @@ func TestChurn(t *testing.T) {
 			memory[quarter] = e.memory("VmRSS")
 		}
 		t.Logf("resident after each quarter: %v kB", memory)
-		if memory[3] > memory[0]*5/4+4096 {
+		// Under the race detector the programs keep what it remembers of ended goroutines.
+		if !raceEnabled && memory[3] > memory[0]*5/4+4096 {
 			t.Errorf("resident memory grows: %v kB", memory)
 		}
 	})

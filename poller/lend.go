@@ -32,8 +32,7 @@ const (
 // runTasks sees to the connections that have got tasks in this turn. held is false if the loop has gone
 // to another worker meanwhile: nothing of it may be touched then.
 func (l *loop) runTasks() (held bool) {
-	n := len(l.runnable)
-	if n == 0 {
+	if len(l.runnable) == 0 {
 		return true
 	}
 	w := l.e.workers
@@ -43,12 +42,13 @@ func (l *loop) runTasks() (held bool) {
 	}
 	began := time.Now()
 	lent := l.lend()
-	took := time.Duration(0)
+	ran, took := 0, time.Duration(0)
 	for took < longTurn {
 		c := l.nextRunnable(&lent)
 		if c == nil {
 			break
 		}
+		ran++
 		if c.run() {
 			w.submit(c)
 		}
@@ -58,8 +58,10 @@ func (l *loop) runTasks() (held bool) {
 		return false
 	}
 	w.part()
-	if took > min(longTurn, time.Duration(n)*slowRun) {
+	if took >= longTurn {
 		l.handRunnable()
+	}
+	if took > time.Duration(ran)*slowRun {
 		l.handOver(took)
 	}
 	return true

@@ -1,6 +1,6 @@
 module github.com/dormouse-ws/dormouse
 
-go 1.26.8
+go 1.26.0
 
 require (
 	github.com/cloudwego/netpoll v0.7.2

@@ -1,0 +1,96 @@
+package bench
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+)
+
+const (
+	maxSize = 1 << 20 // of a mark
+	maxRate = 1e9     // each second: one a nanosecond
+
+	defaultTopic       = "rooms:lobby"
+	defaultArrivalRate = 1000
+	defaultRate        = 10
+	defaultDuration    = 10 * time.Second
+	defaultHold        = 5 * time.Second
+	defaultHeartbeat   = 30 * time.Second // phoenix.js: heartbeatIntervalMs
+	defaultTimeout     = 10 * time.Second // phoenix.js: timeout
+	defaultSettle      = 10 * time.Second
+	defaultRoomSize    = 1000
+	defaultActive      = 1000
+	defaultSlow        = 0.1
+
+	// maxPlateau is enough for a target's pools to be full, so that the slope above it is that of
+	// connections alone.
+	maxPlateau = 1000
+)
+
+// markVerb is where the mark of a message goes in Config.Payload.
+const markVerb = "%m"
+
+func (c *Config) setDefaults() {
+	set(&c.Protocol, Phoenix)
+	set(&c.Topic, defaultTopic)
+	set(&c.Params, "{}")
+	set(&c.ArrivalRate, defaultArrivalRate)
+	set(&c.Duration, defaultDuration)
+	set(&c.Hold, defaultHold)
+	set(&c.Heartbeat, defaultHeartbeat)
+	set(&c.Timeout, defaultTimeout)
+	set(&c.Settle, defaultSettle)
+	set(&c.Parts, 1)
+	set(&c.Share, 1)
+	set(&c.Payload, `{"body":"`+markVerb+`"}`)
+	if len(c.Phases) > 0 {
+		c.Connections = users(c.Phases)
+	}
+	switch c.Scenario {
+	case "echo":
+		set(&c.Event, "ping")
+		set(&c.Rate, 100*defaultRate)
+		set(&c.Active, min(c.Connections, defaultActive))
+	case "rooms", "chat":
+		set(&c.Rooms, max(1, c.Connections/defaultRoomSize))
+		set(&c.Rate, 10*defaultRate)
+	case "slow":
+		set(&c.Slow, defaultSlow)
+	}
+	set(&c.Event, "shout")
+	set(&c.Rate, defaultRate)
+	for c.Seed == 0 {
+		c.Seed = rand.Uint64()
+	}
+	switch {
+	case c.Plateau < 0 || len(c.Phases) > 0:
+		c.Plateau = 0
+	case c.Plateau == 0:
+		c.Plateau = min(maxPlateau, c.Connections/10)
+	}
+	c.Plateau = min(c.Plateau, c.Connections)
+}
+
+// set gives *p the value def if it has none.
+func set[T comparable](p *T, def T) {
+	var zero T
+	if *p == zero {
+		*p = def
+	}
+}
+
+func (c *Config) checkPayloads() error {
+	if !json.Valid([]byte(c.Params)) || !strings.HasPrefix(c.Params, "{") {
+		return fmt.Errorf("the join's params are %q: want a JSON object, as {\"token\":\"abc\"}", c.Params)
+	}
+	if !json.Valid([]byte(c.Payload)) || !strings.HasPrefix(c.Payload, "{") {
+		return fmt.Errorf("the payload is %q: want a JSON object, as {\"body\":\"%s\"}", c.Payload, markVerb)
+	}
+	if !strings.Contains(c.Payload, markVerb) {
+		return errors.New("the payload has no " + markVerb + ", by which a message is known again: put it into a string of the object")
+	}
+	return nil
+}

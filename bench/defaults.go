@@ -67,7 +67,7 @@ func (c *Config) setDefaults() {
 	}
 	switch {
 	case c.Plateau < 0 || len(c.Phases) > 0:
-		c.Plateau = 0
+		c.Plateau = -1
 	case c.Plateau == 0:
 		c.Plateau = min(maxPlateau, c.Connections/10)
 	}

@@ -72,7 +72,8 @@ const (
 	LatencyHeartbeat = "heartbeat" // round trip
 	LatencyEcho      = "echo"      // from when a request was due to its reply
 	LatencyDeliver   = "deliver"   // from when a message was due to each of its receivers
-	LatencyFirst     = "first"     // the same to the first receiver of a message
+	LatencyBaseline  = "baseline"  // the same in the slow scenario, while all readers read
+	LatencyFirst     = "first"     // from when a message was due to its first receiver
 	LatencyMedian    = "median"    // to the receiver by which half of them have it
 	LatencyLast      = "last"      // to the last
 	LatencyRejoin    = "rejoin"    // from a connection's end to its topic joined again

@@ -8,7 +8,7 @@ import (
 
 // A Result is a run as it is printed, drawn and compared. Its JSON is stable within a Format.
 type Result struct {
-	Format  int           `json:"format"` // resultFormat
+	Format  int           `json:"format"` // ResultFormat
 	Config  Config        `json:"config"`
 	Command []string      `json:"command"` // as it was typed
 	Version string        `json:"version"` // of the program
@@ -34,7 +34,8 @@ type Result struct {
 	Generators []GeneratorResult `json:"generators"`
 }
 
-const resultFormat = 1
+// ResultFormat is the Format of the Results that this version writes, and reads.
+const ResultFormat = 1
 
 // A Verdict says what a Result is worth.
 type Verdict string

@@ -1,0 +1,94 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// storm drops every connection at once, and each user comes back as phoenix.js does.
+type storm struct {
+	still
+	agenda  *agenda
+	on      atomic.Bool
+	dropped []int64 // when each user was; 0: it was not, or is back
+	away    atomic.Int64
+	total   int64
+	half    atomic.Int64 // when half of them were back, on the crowd's clock
+	all     atomic.Int64
+	at      int64
+}
+
+func newStorm(cfg Config) *storm {
+	return &storm{agenda: newAgenda(), dropped: make([]int64, cfg.Connections)}
+}
+
+func (s *storm) traffic(ctx context.Context, c *crowd) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Duration)
+	defer cancel()
+	s.total = c.counts.joined.Load()
+	s.away.Store(s.total)
+	s.at = c.now()
+	s.on.Store(true)
+	defer s.on.Store(false)
+	for i := range c.users {
+		u := &c.users[i]
+		u.mu.Lock()
+		if u.state == joined {
+			s.dropped[i] = c.now()
+			u.endLocked(nil)
+		}
+		u.mu.Unlock()
+	}
+	kept := make(chan struct{})
+	go func() {
+		defer close(kept)
+		s.agenda.keep(ctx, c)
+	}()
+	c.awaitAll(ctx, c.cfg.Duration, func() bool { return s.away.Load() <= 0 })
+	cancel()
+	<-kept
+}
+
+func (s *storm) joined(u *user) {
+	at := s.dropped[u.index]
+	if at == 0 {
+		return
+	}
+	c := u.crowd
+	s.dropped[u.index] = 0
+	now := c.now()
+	c.latency[atRejoin].record(u, now-at)
+	away := s.away.Add(-1)
+	if away == s.total/2 {
+		s.half.Store(now)
+	}
+	if away == 0 {
+		s.all.Store(now)
+	}
+}
+
+func (s *storm) closed(u *user) {
+	if s.on.Load() {
+		s.agenda.add(u, reconnectAfter(u.tries))
+	}
+}
+
+func (s *storm) refused(u *user) {
+	if s.on.Load() {
+		s.agenda.add(u, rejoinAfter(u.tries))
+		u.tries++
+	}
+}
+
+func (s *storm) outcome(o *Outcome) {
+	if half := s.half.Load(); half > 0 {
+		o.Figures = append(o.Figures, Figure{"half joined again after", time.Duration(half - s.at).Seconds(), "s"})
+	}
+	if all := s.all.Load(); all > 0 {
+		o.Figures = append(o.Figures, Figure{"all joined again after", time.Duration(all - s.at).Seconds(), "s"})
+	} else if left := s.away.Load(); left > 0 {
+		o.Notes = append(o.Notes, fmt.Sprintf("%d of %d users had not joined again when the time was over (--duration).", left, s.total))
+	}
+}

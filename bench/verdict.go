@@ -1,0 +1,108 @@
+package bench
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// judge sets the verdict with its reasons. A run that has failed is said to have, also when the generator
+// was the bottleneck; then the reasons of both are given.
+func (r *Result) judge(t *tally) {
+	failed := append(r.nothingWorked(), t.unbalanced()...)
+	invalid := slices.Concat(r.lostGenerators(), starved(r.Points), r.unsureClocks())
+	switch {
+	case len(failed) > 0:
+		r.Verdict = Failed
+	case len(invalid) > 0:
+		r.Verdict = Invalid
+	default:
+		r.Verdict = Valid
+	}
+	r.Reasons = slices.Concat(failed, invalid)
+}
+
+// nothingWorked says that no connection, or no join, has succeeded at all.
+func (r *Result) nothingWorked() []string {
+	n := r.Counts
+	switch {
+	case n.Dials == 0 && r.Stopped:
+		return nil
+	case n.Upgrades == 0:
+		return []string{fmt.Sprintf("None of %d connections was established%s.", n.Dials, r.worstError())}
+	case n.Joins == 0 && r.Config.Protocol == Phoenix && !r.Stopped:
+		return []string{fmt.Sprintf("Nobody could join %s%s.", r.Config.Topic, r.worstError())}
+	}
+	return nil
+}
+
+// worstError names the error that occurred most, as the end of a sentence.
+func (r *Result) worstError() string {
+	if len(r.Errors) == 0 {
+		return ""
+	}
+	e := r.Errors[0]
+	if e.Fix == "" {
+		return ": " + e.Kind
+	}
+	return ": " + e.Kind + ": " + strings.TrimSuffix(e.Fix, ".")
+}
+
+// unbalanced says what was sent and did not come, or came and was not expected.
+func (t *tally) unbalanced() (reasons []string) {
+	if t.Missing > 0 {
+		reasons = append(reasons, fmt.Sprintf("%d of %d deliveries are missing: %s.", t.Missing, t.Expected, t.shortTopics()))
+	}
+	if t.Extra > 0 {
+		reasons = append(reasons, fmt.Sprintf("%d deliveries came that had come already.", t.Extra))
+	}
+	if t.Unanswered > 0 {
+		reasons = append(reasons, fmt.Sprintf("%d of %d requests were not answered.", t.Unanswered, t.Requests))
+	}
+	return reasons
+}
+
+// maxTopics is how many topics a sentence names.
+const maxTopics = 3
+
+func (t *tally) shortTopics() string {
+	topics := slices.SortedFunc(maps.Keys(t.short), func(a, b string) int {
+		return cmp.Or(cmp.Compare(t.short[b], t.short[a]), cmp.Compare(a, b))
+	})
+	var named []string
+	for _, topic := range topics[:min(len(topics), maxTopics)] {
+		named = append(named, fmt.Sprintf("%d on %s", t.short[topic], topic))
+	}
+	if more := len(topics) - maxTopics; more > 0 {
+		named = append(named, fmt.Sprintf("the rest on %d more topics", more))
+	}
+	return strings.Join(named, ", ")
+}
+
+func (r *Result) lostGenerators() (reasons []string) {
+	for _, g := range r.Generators {
+		if g.Lost != "" {
+			reasons = append(reasons, fmt.Sprintf("The generator %s was lost: %s.", g.Name, strings.TrimSuffix(g.Lost, ".")))
+		}
+	}
+	return reasons
+}
+
+// unsureClocks says that messages between generators, of which the first one sends, may have taken less
+// time than the difference of their clocks is known to.
+func (r *Result) unsureClocks() []string {
+	if r.Config.Scenario != "broadcast" && r.Config.Scenario != "slow" {
+		return nil
+	}
+	half := r.Latency[LatencyDeliver].Quantile(0.5)
+	for _, g := range r.Generators[1:] {
+		unsure := g.ClockError + r.Generators[0].ClockError
+		if half > 0 && unsure > half {
+			return []string{fmt.Sprintf("The clock of %s is known to within %v only, and half of the deliveries took less than %v: "+
+				"keep the machines' clocks in step (chrony, or PTP), or put the generators nearer to each other.", g.Name, unsure, half)}
+		}
+	}
+	return nil
+}

@@ -81,8 +81,8 @@ func Conduct(ctx context.Context, c Conductor) (*Result, error) {
 		m.begin(ctx)
 	}
 	r.conduct(ctx)
-	if r.opened < 0 && !r.stopped {
-		return nil, r.noneBegan()
+	if err := r.allLost(); err != nil && r.opened < 0 && !r.stopped {
+		return nil, err
 	}
 	return r.result(), nil
 }
@@ -102,12 +102,14 @@ type run struct {
 	unsampled error  // why the target could not be sampled, the first time
 
 	asked   time.Time // when Conduct was called
+	looked  time.Time // when members that are silent were last looked for
 	stopped bool      // ctx has ended
 	running int       // members whose goroutine has not ended
 }
 
 func newRun(c Conductor, parts []Config) *run {
 	r := &run{Conductor: c, calls: make(chan func()), over: make(chan struct{}), asked: time.Now(), running: len(parts)}
+	r.looked = r.asked
 	r.stages = newStages()
 	r.timeline = timeline{next: 1, seconds: map[int]*second{}}
 	for i, m := range c.Members {
@@ -149,8 +151,15 @@ func (r *run) conduct(ctx context.Context) {
 	}
 }
 
-// look closes seconds that have waited long enough for their ticks, and gives up members that are silent.
+// look closes seconds that have waited long enough for their ticks, and gives up members that are silent. If
+// the conductor itself has stood still, as a stopped process does, what they have said waits to be heard.
 func (r *run) look(now time.Time) {
+	if gap := now.Sub(r.looked); gap > 2*lookPeriod {
+		for _, m := range r.members {
+			m.heard = m.heard.Add(gap)
+		}
+	}
+	r.looked = now
 	if r.opened < 0 {
 		for _, m := range r.living() {
 			if m.at < 0 && now.Sub(r.asked) > startLimit {
@@ -189,11 +198,14 @@ func (r *run) living() []*member {
 	return living
 }
 
-// noneBegan says why no member came to the start.
-func (r *run) noneBegan() error {
+// allLost says why all members were lost; nil: one was not.
+func (r *run) allLost() error {
 	var why []string
 	for _, m := range r.members {
-		why = append(why, m.Name+": "+m.lost)
+		if m.lost == "" {
+			return nil
+		}
+		why = append(why, named(m.Name, m.lost))
 	}
 	return errors.New("the run could not begin: " + strings.Join(why, "; "))
 }

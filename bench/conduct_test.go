@@ -105,8 +105,9 @@ func conductor(generators ...bench.Generator) bench.Conductor {
 	c := bench.Conductor{Config: bench.Config{
 		Scenario: "connect", URLs: []string{"ws://127.0.0.1:1/socket"}, Connections: 100, Plateau: -1,
 	}}
+	names := []string{"alpha", "beta"}
 	for i, g := range generators {
-		c.Members = append(c.Members, bench.Member{Name: string(rune('a' + i)), Generator: g})
+		c.Members = append(c.Members, bench.Member{Name: names[i], Generator: g})
 	}
 	return c
 }
@@ -207,7 +208,7 @@ func TestLost(t *testing.T) {
 		{"an error at once", generator(func(context.Context, bench.Config, bench.Meeting, func(bench.Tick)) (*bench.Outcome, error) {
 			return nil, errors.New("no such host")
 		}), "no such host"},
-		{"an error at the end", player{end: func(*bench.Outcome) (*bench.Outcome, error) { return nil, errors.New("broken pipe") }}, "broken pipe"},
+		{"an error at the end", player{end: func(*bench.Outcome) (*bench.Outcome, error) { return nil, errors.New("cut off") }}, "cut off"},
 		{"no outcome", player{end: func(*bench.Outcome) (*bench.Outcome, error) { return nil, nil }}, "it ended without an outcome"},
 		{"stopped on its side", player{end: func(o *bench.Outcome) (*bench.Outcome, error) { o.Stopped = true; return o, nil }},
 			"it was stopped on its side"},
@@ -221,7 +222,7 @@ func TestLost(t *testing.T) {
 				if row.why == "" {
 					return
 				}
-				if r.Verdict != bench.Invalid || len(r.Reasons) != 1 || !strings.Contains(r.Reasons[0], "b was lost: "+row.why) {
+				if r.Verdict != bench.Invalid || len(r.Reasons) != 1 || r.Reasons[0] != "A generator was lost: beta: "+row.why+"." {
 					t.Errorf("the verdict is %s, because %q", r.Verdict, r.Reasons)
 				}
 				if r.Generators[0].Counts.Joins != 50 || r.Generators[0].Lost != "" {
@@ -261,7 +262,7 @@ func TestNobodyBegins(t *testing.T) {
 			})
 		}
 		r, err := bench.Conduct(t.Context(), conductor(fail("refused"), fail("unknown host")))
-		if r != nil || err == nil || !strings.Contains(err.Error(), "a: refused") || !strings.Contains(err.Error(), "b: unknown host") {
+		if r != nil || err == nil || !strings.Contains(err.Error(), "alpha: refused") || !strings.Contains(err.Error(), "beta: unknown host") {
 			t.Errorf("%v, %v", r, err)
 		}
 	})
@@ -283,6 +284,22 @@ func TestLateTick(t *testing.T) {
 		got, want := strings.Join(closed[:10], ", "), "1 at 1s, 2 at 5s, 3 at 6s, 4 at 7s, 5 at 8s, 6 at 9s, 7 at 9s, 8 at 9s, 9 at 9s, 10 at 10s"
 		if got != want {
 			t.Errorf("seconds closed: %s\n          want: %s", got, want)
+		}
+	})
+}
+
+// TestConductStall holds that a conductor that stood still does not take the others for silent.
+func TestConductStall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := conductor(player{stay: map[bench.Stage]time.Duration{bench.StageEnd: 40 * time.Second}}, player{})
+		c.Progress = func(p bench.Point) {
+			if p.Second == 2 {
+				<-time.After(30 * time.Second)
+			}
+		}
+		r := conduct(t, c)
+		if r.Verdict != bench.Valid || len(r.Points) < 30 {
+			t.Errorf("%s %q, %d points", r.Verdict, r.Reasons, len(r.Points))
 		}
 	})
 }

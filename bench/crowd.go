@@ -26,14 +26,15 @@ type crowd struct {
 	began time.Time
 	epoch int64 // began, in nanoseconds since 1970 by the conductor's clock
 
-	users    []user // the memory of those who have not arrived is not touched, so that it takes none
-	arrived  atomic.Int32
-	rooms    []*room
-	counts   counters
-	pending  atomic.Int64 // users on their way into their topic
-	awaiting atomic.Int64 // requests without an answer
-	latency  [latencies]recorder
-	deliver  atomic.Int32 // which recorder the times of deliveries go to
+	users      []user // the memory of those who have not arrived is not touched, so that it takes none
+	arrived    atomic.Int32
+	rooms      []*room
+	counts     counters
+	handshakes handshakeQueue
+	pending    atomic.Int64 // users on their way into their topic
+	awaiting   atomic.Int64 // requests without an answer
+	latency    [latencies]recorder
+	deliver    atomic.Int32 // which recorder the times of deliveries go to
 
 	mu     sync.Mutex // protects the following
 	errors map[string]*ErrorCount
@@ -118,7 +119,7 @@ func (u *user) dialLocked(t *target, i int, remote netip.AddrPort) error {
 }
 
 func (u *user) dialTLSLocked(t *target, local netip.Addr, remote netip.AddrPort) error {
-	l := newTLSLink(t.tls, u, func(err error) { u.secured(t, err) })
+	l := newTLSLink(t.tls, &u.crowd.handshakes, u, func(err error) { u.secured(t, err) })
 	conn, err := u.crowd.engine.Dial(local, remote, l)
 	if err != nil {
 		return err

@@ -31,10 +31,11 @@ type link interface {
 // What an idle one costs beside a plain connection is what a tls.Conn keeps, its buffers above all: 6.7 KB
 // of heap (TestTLSLinkMemory, TLS 1.3 with one small certificate, Go 1.26).
 type tlsLink struct {
-	conf *tls.Config
-	next poller.Handler
-	conn poller.Conn // nil before attach
-	tls  *tls.Conn   // nil before the handshake
+	conf  *tls.Config
+	queue *handshakeQueue
+	next  poller.Handler
+	conn  poller.Conn // nil before attach
+	tls   *tls.Conn   // nil before the handshake
 
 	turn sync.Mutex // held while next or ready is called; no link method takes it, so they may call those
 
@@ -70,8 +71,8 @@ var errHandshakeTooLong = errors.New("the handshake has too many bytes")
 //
 // ready is called once, on another goroutine than attach was: with nil when the handshake is done and
 // Write works, or with what has ended it, before OnClose.
-func newTLSLink(conf *tls.Config, next poller.Handler, ready func(error)) *tlsLink {
-	l := &tlsLink{conf: conf, next: next, ready: ready}
+func newTLSLink(conf *tls.Config, q *handshakeQueue, next poller.Handler, ready func(error)) *tlsLink {
+	l := &tlsLink{conf: conf, queue: q, next: next, ready: ready}
 	l.wake = sync.NewCond(&l.mu)
 	return l
 }
@@ -83,7 +84,7 @@ func (l *tlsLink) attach(c poller.Conn) {
 	over := l.over != nil // OnClose may be faster than Dial
 	l.mu.Unlock()
 	if !over {
-		handshakes.add(l)
+		l.queue.add(l)
 	}
 }
 

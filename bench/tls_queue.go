@@ -6,10 +6,7 @@ import "sync"
 // they are 10,000 each second. A goroutine in one has a stack of about 16 KiB.
 const maxHandshakes = 1024
 
-// handshakes are those of the process, whose processors and memory they share, whoever runs.
-var handshakes handshakeQueue
-
-// A handshakeQueue has goroutines while there are handshakes to be done, and no more than maxHandshakes. A
+// A handshakeQueue is the handshakes of a generator. It has goroutines while there are handshakes to be done, and no more than maxHandshakes. A
 // link that waits for its turn holds none.
 type handshakeQueue struct {
 	mu      sync.Mutex // protects the following

@@ -74,8 +74,13 @@ func startEngine(t *testing.T) *poller.Epoll {
 // dialTLS dials and begins the handshake. wrap is between the engine and the link.
 func dialTLS(t *testing.T, e *poller.Epoll, to string, conf *tls.Config, wrap func(poller.Handler) poller.Handler) *tlsSeen {
 	t.Helper()
+	return dialQueued(t, e, to, conf, new(handshakeQueue), wrap)
+}
+
+func dialQueued(t *testing.T, e *poller.Epoll, to string, conf *tls.Config, q *handshakeQueue, wrap func(poller.Handler) poller.Handler) *tlsSeen {
+	t.Helper()
 	s := &tlsSeen{ready: make(chan error, 2), data: make(chan []byte, 1<<16), closed: make(chan error, 2)}
-	s.link = newTLSLink(conf, s, func(err error) { s.ready <- err })
+	s.link = newTLSLink(conf, q, s, func(err error) { s.ready <- err })
 	var h poller.Handler = s.link
 	if wrap != nil {
 		h = wrap(h)
@@ -332,13 +337,14 @@ func TestTLSLinkQueue(t *testing.T) {
 	const more = 100
 	addr := serve(t, func(c net.Conn) { io.Copy(io.Discard, c) })
 	e := startEngine(t)
+	var queue handshakeQueue
 	var all []*tlsSeen
 	for range maxHandshakes + more {
-		all = append(all, dialTLS(t, e, addr, &tls.Config{ServerName: "x"}, nil))
+		all = append(all, dialQueued(t, e, addr, &tls.Config{ServerName: "x"}, &queue, nil))
 	}
-	handshakes.mu.Lock()
-	running, waiting := handshakes.running, len(handshakes.waiting)
-	handshakes.mu.Unlock()
+	queue.mu.Lock()
+	running, waiting := queue.running, len(queue.waiting)
+	queue.mu.Unlock()
 	if running != maxHandshakes || waiting != more {
 		t.Errorf("%d handshakes are running, %d wait", running, waiting)
 	}
@@ -354,9 +360,9 @@ func TestTLSLinkQueue(t *testing.T) {
 		}
 	}
 	for idle := false; !idle; runtime.Gosched() {
-		handshakes.mu.Lock()
-		idle = handshakes.running == 0 && len(handshakes.waiting) == 0
-		handshakes.mu.Unlock()
+		queue.mu.Lock()
+		idle = queue.running == 0 && len(queue.waiting) == 0
+		queue.mu.Unlock()
 	}
 }
 
@@ -405,7 +411,7 @@ func TestTLSLinkEarly(t *testing.T) {
 	near, far := net.Pipe()
 	c := &pipeConn{pipe: near, hold: make(chan struct{})}
 	s := &tlsSeen{ready: make(chan error, 1), data: make(chan []byte, 10), closed: make(chan error, 1)}
-	s.link = newTLSLink(client, s, func(err error) { s.ready <- err })
+	s.link = newTLSLink(client, new(handshakeQueue), s, func(err error) { s.ready <- err })
 	go func() {
 		buf := make([]byte, 1<<16)
 		for {
@@ -454,10 +460,11 @@ func TestTLSLinkMemory(t *testing.T) {
 	})
 	defer close(release)
 	e := startEngine(t)
+	var queue handshakeQueue
 	var all []*tlsSeen
 	for range links {
 		s := &tlsSeen{ready: make(chan error, 1), closed: make(chan error, 1)}
-		s.link = newTLSLink(client, s, func(err error) { s.ready <- err })
+		s.link = newTLSLink(client, &queue, s, func(err error) { s.ready <- err })
 		c, err := e.Dial(netip.Addr{}, netip.MustParseAddrPort(addr), s.link)
 		if err != nil {
 			t.Fatal(err)

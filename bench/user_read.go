@@ -20,7 +20,7 @@ type cut struct {
 var cuts = sync.Pool{New: func() any { return &cut{dec: frame.Decoder{Client: true}} }}
 
 func (k *cut) release() {
-	k.head = k.head[:0]
+	k.head = nil
 	k.dec.Reset()
 	k.msg.Reset()
 	cuts.Put(k)

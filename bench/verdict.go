@@ -84,10 +84,18 @@ func (t *tally) shortTopics() string {
 func (r *Result) lostGenerators() (reasons []string) {
 	for _, g := range r.Generators {
 		if g.Lost != "" {
-			reasons = append(reasons, fmt.Sprintf("The generator %s was lost: %s.", g.Name, strings.TrimSuffix(g.Lost, ".")))
+			reasons = append(reasons, fmt.Sprintf("A generator was lost: %s.", strings.TrimSuffix(named(g.Name, g.Lost), ".")))
 		}
 	}
 	return reasons
+}
+
+// named puts the name of a generator before why it was lost, unless it is in there.
+func named(name, why string) string {
+	if strings.Contains(why, name) {
+		return why
+	}
+	return name + ": " + why
 }
 
 // unsureClocks says that messages between generators, of which the first one sends, may have taken less

@@ -32,9 +32,11 @@ func TestJudge(t *testing.T) {
 		{"twice", Result{Counts: some}, Account{Extra: 2}, nil, Failed, []string{"2 deliveries came that had come already."}},
 		{"unanswered", Result{Counts: some}, Account{Requests: 50, Unanswered: 3}, nil, Failed, []string{"3 of 50 requests were not answered."}},
 		{"lost", Result{Counts: some, Generators: []GeneratorResult{{Name: "a:9900", Lost: "it ended."}}}, Account{}, nil, Invalid,
-			[]string{"The generator a:9900 was lost: it ended."}},
+			[]string{"A generator was lost: a:9900: it ended."}},
+		{"lost, and named", Result{Counts: some, Generators: []GeneratorResult{{Name: "a:9900", Lost: "agent a:9900: it ended"}}}, Account{}, nil, Invalid,
+			[]string{"A generator was lost: agent a:9900: it ended."}},
 		{"failed before invalid", Result{Counts: some, Generators: []GeneratorResult{{Name: "a:9900", Lost: "it ended"}}}, Account{Requests: 50, Unanswered: 3}, nil, Failed,
-			[]string{"3 of 50 requests were not answered.", "The generator a:9900 was lost: it ended."}},
+			[]string{"3 of 50 requests were not answered.", "A generator was lost: a:9900: it ended."}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			r := row.result

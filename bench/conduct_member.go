@@ -33,7 +33,7 @@ type member struct {
 	at     int       // the last stage that it has reached; -1: none
 
 	last    Tick
-	told    map[string]*Histogram // what its ticks have said so far
+	latency map[string]*Histogram // what its ticks have said so far
 	outcome *Outcome
 	clock   clock
 	ended   bool // its goroutine has
@@ -48,8 +48,8 @@ func (m *member) begin(ctx context.Context) {
 	ctx, m.cancel = context.WithCancel(ctx)
 	go func() {
 		outcome, c, err := m.generate(ctx)
-		stopped := ctx.Err() != nil
-		m.run.call(func() { m.end(outcome, c, err, stopped) })
+		told := ctx.Err()
+		m.run.call(func() { m.end(outcome, c, err, told) })
 	}()
 }
 
@@ -107,7 +107,7 @@ func (m *member) Wait(ctx context.Context, s Stage) error {
 // tick is what the generator calls.
 func (m *member) tick(t Tick) {
 	m.run.call(func() {
-		if m.ended || m.lost != "" {
+		if m.ended || m.lost != "" || m.run.opened < 0 {
 			return
 		}
 		m.heard = time.Now()
@@ -116,25 +116,25 @@ func (m *member) tick(t Tick) {
 			return
 		}
 		m.last = t
-		m.told = mergeLatency(m.told, t.Latency)
+		m.latency = mergeLatency(m.latency, t.Latency)
 		m.run.enter(m, t)
 	})
 }
 
-// end is called when the generator has ended. stopped says that it was told to.
-func (m *member) end(o *Outcome, c clock, err error, stopped bool) {
+// end is called when the generator has ended. told is its context's error: it was told to.
+func (m *member) end(o *Outcome, c clock, err, told error) {
 	m.ended, m.clock = true, c
 	m.run.running--
 	m.cancel()
 	switch {
 	case m.lost != "":
-	case stopped && errors.Is(err, context.Canceled):
+	case told != nil && errors.Is(err, told):
 		m.run.stopped = true
 	case err != nil:
 		m.lost = err.Error()
 	default:
 		m.outcome = o
-		if m.run.stopped = m.run.stopped || stopped; o.Stopped && !stopped {
+		if m.run.stopped = m.run.stopped || told != nil; o.Stopped && told == nil {
 			m.lost = "it was stopped on its side"
 		}
 	}

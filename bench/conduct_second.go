@@ -58,8 +58,6 @@ func (r *run) start() {
 
 // sampleSeconds samples the target and this kernel each second until the run is over.
 func (r *run) sampleSeconds() {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -72,7 +70,7 @@ func (r *run) sampleSeconds() {
 		var target *sample.Process
 		var err error
 		if r.Target != nil {
-			target, err = r.Target.Sample(ctx)
+			target, err = r.Target.Sample(context.Background()) // in at most a second
 		}
 		kernel := sample.ReadKernel()
 		r.call(func() {

@@ -254,6 +254,21 @@ func TestLostTells(t *testing.T) {
 	})
 }
 
+// TestTicksBeforeStart holds that a generator that does not keep to the contract does no harm.
+func TestTicksBeforeStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := conduct(t, conductor(generator(
+			func(_ context.Context, _ bench.Config, _ bench.Meeting, tick func(bench.Tick)) (*bench.Outcome, error) {
+				tick(bench.Tick{Second: -1})
+				tick(bench.Tick{Second: 1})
+				return &bench.Outcome{}, nil
+			})))
+		if len(r.Points) != 0 || r.Verdict != bench.Failed {
+			t.Errorf("%s, %+v", r.Verdict, r.Points)
+		}
+	})
+}
+
 func TestNobodyBegins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fail := func(why string) bench.Generator {
@@ -321,8 +336,8 @@ func TestConductStop(t *testing.T) {
 
 func TestConductStopBeforeStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(time.Second, cancel)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
 		r, err := bench.Conduct(ctx, conductor(generator(
 			func(ctx context.Context, _ bench.Config, _ bench.Meeting, _ func(bench.Tick)) (*bench.Outcome, error) {
 				<-ctx.Done()

@@ -96,6 +96,7 @@ type Outcome struct {
 	Errors  []ErrorCount          `json:"errors"`
 	Rooms   []Room                `json:"rooms"`   // of those in which something was sent, or expected
 	Stopped bool                  `json:"stopped"` // ctx ended before it was done
+	Server  string                `json:"server"`  // what the target calls itself: its Server header
 	Host    Host                  `json:"host"`
 	Marks   map[Stage]time.Time   `json:"marks"`   // when each stage was passed, by its own clock
 	Notes   []string              `json:"notes"`   // what the scenario has to say, a sentence each

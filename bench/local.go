@@ -171,6 +171,9 @@ func (r *localRun) outcome(stopped bool) *Outcome {
 		Counts: c.snapshot(), Latency: map[string]*Histogram{}, Errors: c.errorCounts(), Stopped: stopped,
 		Host: readHost(), Marks: r.marks,
 	}
+	if s := c.server.Load(); s != nil {
+		o.Server = *s
+	}
 	c.tickLatencies() // what came after the last second
 	for i, name := range latencyNames() {
 		if h := &c.latency[i].total; h.Count() > 0 {

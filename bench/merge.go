@@ -52,7 +52,7 @@ func (r *run) notes() (notes []string) {
 	return notes
 }
 
-// add adds what a member has said. Of one that has no Outcome it is what its ticks have told.
+// add adds what a member has said. Of one that has no Outcome it is what its ticks have said.
 func (r *Result) add(m *member) {
 	g := GeneratorResult{
 		Name: m.Name, Counts: m.counts(), Self: m.last.Self, Lost: m.lost,
@@ -60,13 +60,14 @@ func (r *Result) add(m *member) {
 	}
 	if o := m.outcome; o != nil {
 		g.Host = o.Host
+		r.Target.Server = cmp.Or(r.Target.Server, o.Server)
 		r.Latency = mergeLatency(r.Latency, o.Latency)
 		r.Errors = mergeErrors(r.Errors, o.Errors)
 		r.Figures = mergeFigures(r.Figures, o.Figures)
 		r.addNote(o.Notes...)
 		r.Stopped = r.Stopped || o.Stopped
 	} else {
-		r.Latency = mergeLatency(r.Latency, m.told)
+		r.Latency = mergeLatency(r.Latency, m.latency)
 	}
 	r.Counts = r.Counts.plus(g.Counts)
 	r.Generators = append(r.Generators, g)

@@ -179,6 +179,17 @@ func (r *upgradeResponse) check() error {
 	return &upgradeError{kind: upgradeWrong, detail: wrong}
 }
 
+// serverOf returns what the Server header of a response says, "" if there is none.
+func serverOf(head []byte) string {
+	for line := range bytes.Lines(head) {
+		name, value, ok := bytes.Cut(line, []byte{':'})
+		if ok && isASCIIFold(name, "server") {
+			return printable(string(bytes.TrimSpace(value)))
+		}
+	}
+	return ""
+}
+
 // acceptFor returns the Sec-WebSocket-Accept for a key (RFC 6455 section 4.2.2, step 5).
 func acceptFor(key [24]byte) (accept [28]byte) {
 	const guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

@@ -178,3 +178,16 @@ func FuzzReadUpgrade(f *testing.F) {
 		}
 	})
 }
+
+func TestServerOf(t *testing.T) {
+	for head, want := range map[string]string{
+		"HTTP/1.1 101 Switching Protocols\r\nServer: Cowboy\r\n\r\n":            "Cowboy",
+		"HTTP/1.1 101 Switching Protocols\r\nsERVER:nginx/1.2 \r\nA: b\r\n\r\n": "nginx/1.2",
+		"HTTP/1.1 101 Switching Protocols\r\nX-Server: no\r\n\r\n":              "",
+		"HTTP/1.1 101 Switching Protocols\r\nServer: a\x1b[2J\r\n\r\n":          `a\x1b[2J`,
+	} {
+		if got := serverOf([]byte(head)); got != want {
+			t.Errorf("%q: %q, want %q", head, got, want)
+		}
+	}
+}

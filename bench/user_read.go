@@ -95,8 +95,11 @@ func (u *user) upgradeLocked(k *cut, data []byte) []byte {
 		return nil
 	}
 	rest := data[n-(len(head)-len(data)):]
+	if c.counts.upgrades.Add(1) == 1 {
+		server := serverOf(head[:n])
+		c.server.Store(&server)
+	}
 	k.head = k.head[:0]
-	c.counts.upgrades.Add(1)
 	c.counts.connected.Add(1)
 	c.latency[atConnect].record(u, c.now()-u.due)
 	u.state, u.tries = upgraded, 0

@@ -28,11 +28,11 @@ func (r *Result) judge(t *tally) {
 func (r *Result) nothingWorked() []string {
 	n := r.Counts
 	switch {
-	case n.Dials == 0 && r.Stopped:
-		return nil
+	case r.Stopped && n.Errors == 0:
+		return nil // it was stopped before anything could work
 	case n.Upgrades == 0:
 		return []string{fmt.Sprintf("None of %d connections was established%s.", n.Dials, r.worstError())}
-	case n.Joins == 0 && r.Config.Protocol == Phoenix && !r.Stopped:
+	case n.Joins == 0 && r.Config.Protocol == Phoenix:
 		return []string{fmt.Sprintf("Nobody could join %s%s.", r.Config.Topic, r.worstError())}
 	}
 	return nil

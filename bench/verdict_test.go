@@ -23,6 +23,8 @@ func TestJudge(t *testing.T) {
 		{"no connection", Result{Counts: Counts{Dials: 10}, Errors: refused}, Account{}, nil, Failed,
 			[]string{"None of 10 connections was established: connection refused: start the server."}},
 		{"nothing was tried", Result{}, Account{}, nil, Failed, []string{"None of 0 connections was established."}},
+		{"nothing works, and it was stopped", Result{Stopped: true, Counts: Counts{Dials: 10, Errors: 10}, Errors: refused}, Account{}, nil, Failed,
+			[]string{"None of 10 connections was established: connection refused: start the server."}},
 		{"nothing was tried yet", Result{Stopped: true}, Account{}, nil, Valid, nil},
 		{"no join", Result{Counts: Counts{Dials: 10, Upgrades: 10}, Config: Config{Protocol: Phoenix, Topic: "rooms:lobby"},
 			Errors: []ErrorCount{{Kind: "join refused"}}}, Account{}, nil, Failed, []string{"Nobody could join rooms:lobby: join refused."}},

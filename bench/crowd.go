@@ -48,20 +48,13 @@ type counters struct {
 	heartbeats, sent, answered, delivered, errors, bytesIn, out atomic.Int64
 }
 
-// newCrowd readies the users of cfg, which was checked.
-func newCrowd(ctx context.Context, cfg Config, s script) (*crowd, error) {
+// newCrowd readies the users of cfg, which was checked. allow is [Local]'s.
+func newCrowd(ctx context.Context, cfg Config, s script, allow func(string, netip.AddrPort) error) (*crowd, error) {
 	c := &crowd{cfg: cfg, script: s, run: uint32(cfg.Seed ^ cfg.Seed>>32), errors: map[string]*ErrorCount{}}
-	for _, raw := range cfg.URLs {
-		t, err := newTarget(&c.cfg, raw)
-		if err != nil {
-			return nil, err
-		}
-		if err := t.resolve(ctx); err != nil {
-			return nil, err
-		}
-		c.targets = append(c.targets, t)
+	err := c.resolveTargets(ctx, allow)
+	if err != nil {
+		return nil, err
 	}
-	var err error
 	if c.sources, err = newSources(&c.cfg, c.targets, cfg.Connections); err != nil {
 		return nil, err
 	}
@@ -75,6 +68,29 @@ func newCrowd(ctx context.Context, cfg Config, s script) (*crowd, error) {
 	c.began = time.Now()
 	c.epoch = c.began.UnixNano() - int64(cfg.ClockOffset)
 	return c, nil
+}
+
+// resolveTargets finds the addresses to connect to, once for the whole run.
+func (c *crowd) resolveTargets(ctx context.Context, allow func(string, netip.AddrPort) error) error {
+	for _, raw := range c.cfg.URLs {
+		t, err := newTarget(&c.cfg, raw)
+		if err != nil {
+			return err
+		}
+		if err := t.resolve(ctx); err != nil {
+			return err
+		}
+		for _, a := range t.addrs {
+			if allow == nil {
+				break
+			}
+			if err := allow(t.name, a); err != nil {
+				return err
+			}
+		}
+		c.targets = append(c.targets, t)
+	}
+	return nil
 }
 
 // arrive makes the next user, who is not connected yet.

@@ -2,21 +2,26 @@ package bench
 
 import (
 	"context"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"time"
 )
 
 // Local generates load from this process. Its zero value is ready.
-type Local struct{}
+type Local struct {
+	// Allow, if set, is asked for each address that a target's host stands for. An error refuses the
+	// run before anything is dialled; no other address is dialled in it.
+	Allow func(host string, a netip.AddrPort) error
+}
 
 // stopSettle is how long an interrupted run waits for what is on its way, and closePatience how long its
 // connections may take to end.
 const stopSettle = 2 * time.Second
 
 // Generate implements [Generator].
-func (Local) Generate(ctx context.Context, cfg Config, meet Meeting, tick func(Tick)) (*Outcome, error) {
-	c, err := newCrowd(ctx, cfg, newScript(cfg))
+func (l Local) Generate(ctx context.Context, cfg Config, meet Meeting, tick func(Tick)) (*Outcome, error) {
+	c, err := newCrowd(ctx, cfg, newScript(cfg), l.Allow)
 	if err != nil {
 		return nil, err
 	}

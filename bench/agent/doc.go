@@ -9,11 +9,9 @@
 //
 //  1. An agent does nothing for who does not know its token, and listens on loopback only if it has none.
 //     The token is sent in the clear: let agents listen in a network that you trust, or through ssh -L.
-//  2. It connects to no target that its operator has not allowed. It looks a name up before the run, and all
-//     that the name stands for must be allowed; the generator looks it up again, so who can change what
-//     the name stands for in between can direct load at an address that is not. Allow addresses, not names,
-//     where that matters.
+//  2. It connects to no target that its operator has not allowed. All that a name stands for must be
+//     allowed, when the run is accepted and again when the generator looks it up, once for the run.
 //  3. One run at a time, and none without its conductor: when that has gone, or says nothing for
 //     aliveLimit, the run ends. So it does after [Options].MaxRun.
-//  4. Nothing that the other side sends takes more memory than its limit.
+//  4. What the other side sends is checked and bounded: a request at maxRequest, a line at maxLine.
 package agent

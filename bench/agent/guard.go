@@ -31,6 +31,8 @@ func newGuard(token string, next http.Handler) *guard {
 }
 
 func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// Also of a request that is refused the body is read, by net/http.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyLimit))
 	switch {
 	case g.token == "" && !isLocalHost(r.Host):
 		// The name of a page that has its host look like this one (DNS rebinding).

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -37,8 +39,8 @@ type Options struct {
 const (
 	defaultMaxRun = 24 * time.Hour
 
-	// headLimit is how long a request head may take, and bodyLimit a request's body. idleLimit is how long
-	// a connection may lie between two requests.
+	// headLimit is how long a request head may take, and bodyLimit the body behind it. idleLimit is how
+	// long a connection may lie between two requests.
 	headLimit = 5 * time.Second
 	bodyLimit = 10 * time.Second
 	idleLimit = time.Minute
@@ -78,7 +80,7 @@ func serve(ctx context.Context, l net.Listener, o Options, resolve resolver) err
 	s := &http.Server{
 		Handler: newGuard(o.Token, a.routes()), BaseContext: func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: headLimit, IdleTimeout: idleLimit, MaxHeaderBytes: maxHead,
-		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- s.Serve(l) }()
@@ -148,9 +150,37 @@ func (a *agent) begin(w http.ResponseWriter, r *http.Request) {
 	defer a.leave()
 	ctx, cancel := context.WithTimeoutCause(r.Context(), a.MaxRun, fmt.Errorf("the run took longer than the agent's --max-run, %v", a.MaxRun))
 	defer cancel()
-	a.Log.Info("run begins", "from", r.RemoteAddr, "scenario", cfg.Scenario, "urls", cfg.URLs, "connections", cfg.Connections)
-	err = u.carryOut(ctx, a.Generator, cfg)
+	a.Log.Info("run begins", "from", r.RemoteAddr, "scenario", cfg.Scenario, "targets", hosts(cfg.URLs), "connections", cfg.Connections)
+	err = u.carryOut(ctx, a.generator(), cfg)
 	a.Log.Info("run ended", "from", r.RemoteAddr, "err", err)
+}
+
+// generator is the one that carries out runs. Ours asks again before it dials: what a name stands for may
+// have changed since accept.
+func (a *agent) generator() bench.Generator {
+	if l, ours := a.Generator.(bench.Local); ours {
+		l.Allow = a.permit
+		return l
+	}
+	return a.Generator
+}
+
+func (a *agent) permit(host string, to netip.AddrPort) error {
+	if !a.allow.allows(host, plain(to.Addr()), to.Port()) {
+		return &forbiddenError{host: host, addr: to.Addr(), port: to.Port()}
+	}
+	return nil
+}
+
+// hosts are what may be logged of targets: the rest of a URL may hold a user's token.
+func hosts(targets []string) []string {
+	var all []string
+	for _, target := range targets {
+		if u, err := url.Parse(target); err == nil && !slices.Contains(all, u.Host) {
+			all = append(all, u.Host)
+		}
+	}
+	return all
 }
 
 // accept checks what a conductor wants, and completes it.
@@ -229,10 +259,9 @@ func (a *agent) order(w http.ResponseWriter, r *http.Request) {
 
 // read reads a request's body as JSON; false: it was refused.
 func read(w http.ResponseWriter, r *http.Request, into any) bool {
-	c := http.NewResponseController(w)
-	_ = c.SetReadDeadline(time.Now().Add(bodyLimit))
 	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
-	_ = c.SetReadDeadline(time.Time{}) // what follows is no body: only the end of the connection
+	// What may come now is the end of the connection only, and that at any time.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	if err == nil {
 		err = json.Unmarshal(b, into)
 	}

@@ -1,6 +1,7 @@
 package sample
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -26,12 +27,13 @@ const (
 	// maxListed bounds a count of descriptors on kernels before 6.2, which have to list them: about a
 	// microsecond each.
 	maxListed = 1 << 16
+	listBatch = 512
 )
 
 // ReadProcess reads what proc(5) says of a process; 0 is this one. The error is [os.ErrProcessDone] or
 // [fs.ErrNotExist] if there is none, or none any more; a value that alone cannot be read is 0.
 //
-// It costs about a tenth of a millisecond whatever the process holds, and so leaves out PSS, for which the
+// It costs some tenths of a millisecond whatever the process holds, and so leaves out PSS, for which the
 // kernel walks its page tables: see [ReadPSS]. Before Linux 6.2 FDs is at most 65,536.
 func ReadProcess(pid int) (Process, error) {
 	return readProcess(procfs.DefaultMountPoint, pid)
@@ -57,13 +59,13 @@ func readProcess(mount string, pid int) (Process, error) {
 	return Process{
 		PID: pid, RSS: int64(status.VmRSS), PeakRSS: int64(status.VmHWM),
 		CPU:     time.Duration(stat.UTime+stat.STime) * (time.Second / userHZ),
-		Threads: stat.NumThreads, Waited: waited(mount, pid, stat.NumThreads),
-		FDs: countDescriptors(filepath.Join(dir, "fd")), FDLimit: descriptorLimit(p),
+		Threads: stat.NumThreads, Waited: waited(dir, stat.NumThreads),
+		FDs: countDescriptors(filepath.Join(dir, "fd")), FDLimit: descriptorLimit(dir),
 	}, nil
 }
 
 // ReadPSS reads the proportional share of a process's memory, of proc_pid_smaps(5). The kernel walks all
-// its pages for that and holds up its page faults meanwhile, tens of milliseconds for each gigabyte: not
+// its pages for that, some ten milliseconds for each gigabyte, in which the process can map no memory: not
 // something to do to a target while it is measured.
 func ReadPSS(pid int) (int64, error) {
 	return readPSS(procfs.DefaultMountPoint, pid)
@@ -109,34 +111,34 @@ func gone(pid int, err error) error {
 
 // waited sums the second field of schedstat over all threads. /proc/PID/schedstat is of the main thread
 // alone (fs/proc/base.c), and what threads waited that have ended is gone: the sum can shrink.
-func waited(mount string, pid, threads int) time.Duration {
+func waited(dir string, threads int) time.Duration {
 	if threads > maxThreads {
 		return 0
 	}
-	f, err := procfs.NewFS(mount)
+	d, err := os.Open(filepath.Join(dir, "task"))
 	if err != nil {
 		return 0
 	}
-	all, err := f.AllThreads(pid)
-	if err != nil {
-		return 0
-	}
-	var sum uint64
-	for _, t := range all {
-		if s, err := t.Schedstat(); err == nil {
-			sum += s.WaitingNanoseconds
-		}
+	defer d.Close()
+	names, _ := d.Readdirnames(maxThreads)
+	var sum int64
+	var buf [128]byte
+	for _, thread := range names {
+		ns, _ := field(read(filepath.Join(dir, "task", thread, "schedstat"), buf[:]), 1)
+		sum += ns
 	}
 	return time.Duration(sum)
 }
 
-// descriptorLimit returns the soft limit; "unlimited" as the largest number.
-func descriptorLimit(p procfs.Proc) int64 {
-	l, err := p.Limits()
-	if err != nil {
-		return 0
+// descriptorLimit reads the soft limit of open files; the largest number if it is unlimited.
+func descriptorLimit(dir string) int64 {
+	var buf [4096]byte
+	_, line, _ := bytes.Cut(read(filepath.Join(dir, "limits"), buf[:]), []byte("\nMax open files "))
+	if bytes.HasPrefix(bytes.TrimLeft(line, " "), []byte("unlimited")) {
+		return math.MaxInt64
 	}
-	return int64(min(l.OpenFiles, math.MaxInt64))
+	n, _ := field(line, 0)
+	return n
 }
 
 // countDescriptors counts the entries of /proc/PID/fd. Since Linux 6.2 their number is the directory's
@@ -158,7 +160,7 @@ func countEntries(dir string) int {
 	}
 	defer d.Close()
 	for n := 0; ; {
-		names, err := d.Readdirnames(maxListed / 16)
+		names, err := d.Readdirnames(listBatch)
 		n += len(names)
 		if err == io.EOF || n >= maxListed {
 			return n

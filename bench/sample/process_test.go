@@ -184,7 +184,7 @@ func TestReadThisProcess(t *testing.T) {
 
 func TestCountEntries(t *testing.T) {
 	dir := t.TempDir()
-	const n = maxListed/16 + 3 // more than one reading
+	const n = listBatch + 3
 	for i := range n {
 		write(t, "", dir, strconv.Itoa(i))
 	}

@@ -1,5 +1,5 @@
 // Package poller holds stream sockets and moves bytes: event loops, shared workers, deadlines. It knows no
-// protocol; whoever does implements [Handler] and [Task].
+// protocol; whoever does implements [Handler] and [Task]. Connections are accepted, or made by [Epoll.Dial].
 //
 // # Promises
 //

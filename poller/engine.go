@@ -9,6 +9,7 @@ import (
 
 // An Engine accepts connections and turns what the kernel says of them into calls of a [Handler].
 // Three engines meet this contract: [Epoll], [Netpoll] and [Goroutine]; one suite runs against all of them.
+// [Memory] does without sockets.
 type Engine interface {
 	// Serve accepts connections on l until Shutdown, then returns [ErrShutdown]. Any number of
 	// listeners may be served at once. The engine closes l, at the latest when Serve returns.

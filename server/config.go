@@ -31,6 +31,10 @@ type Config struct {
 	Engine string
 	Poller poller.Config
 
+	// NewEngine, if set, makes the engine instead of Engine: given Poller with the server's Accept, which
+	// it must pass on. The server shuts the engine down.
+	NewEngine func(poller.Config) (poller.Engine, error)
+
 	// HandshakeTimeout bounds the time from the accept to the end of the request head, however
 	// steadily bytes come. Default 10 s.
 	HandshakeTimeout time.Duration
@@ -97,6 +101,13 @@ func (c Config) withDefaults() (Config, error) {
 		c.Log = slog.Default()
 	}
 	return c, nil
+}
+
+func (c Config) newEngine(pc poller.Config) (poller.Engine, error) {
+	if c.NewEngine != nil {
+		return c.NewEngine(pc)
+	}
+	return poller.New(c.Engine, pc)
 }
 
 // WebSocketOptions are the options of the WebSocket transport (section 1.8).

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -63,5 +64,28 @@ func TestConfigErrors(t *testing.T) {
 		if !strings.Contains(err.Error(), row.names) {
 			t.Errorf("the error does not name %s: %v", row.names, err)
 		}
+	}
+}
+
+// NewEngine is given the server's Accept with what Config.Poller says, and its error is New's.
+func TestNewEngine(t *testing.T) {
+	var given poller.Config
+	s, err := server.New(server.Config{
+		Poller: poller.Config{MaxConns: 7},
+		NewEngine: func(pc poller.Config) (poller.Engine, error) {
+			given = pc
+			return poller.NewMemory(pc, false)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Shutdown(context.Background()); err != nil || given.Accept == nil || given.MaxConns != 7 {
+		t.Errorf("the engine was given %+v; Shutdown: %v", given, err)
+	}
+	mine := errors.New("mine")
+	fails := func(poller.Config) (poller.Engine, error) { return nil, mine }
+	if _, err := server.New(server.Config{NewEngine: fails}); err != mine {
+		t.Errorf("New: %v, want the engine's error", err)
 	}
 }

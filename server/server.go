@@ -40,7 +40,7 @@ func New(cfg Config) (*Server, error) {
 	s.shared = s.greeter()
 	pc := cfg.Poller
 	pc.Accept = s.accept
-	if s.engine, err = poller.New(cfg.Engine, pc); err != nil {
+	if s.engine, err = cfg.newEngine(pc); err != nil {
 		return nil, err
 	}
 	s.startHTTP()

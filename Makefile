@@ -15,10 +15,10 @@ node20 := $(shell node -e 'process.exit(process.versions.node.split(".")[0] < 20
 packages := e2e/node_modules/.package-lock.json
 bundle := server/web/phoenix.mjs
 
-.PHONY: help run build client test check lint unit race fuzz e2e browser bench density clean
+.PHONY: help run build client test check lint unit race fuzz e2e browser bench benchmarks density clean
 
 help: ## List the targets.
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## Build with the chat page and serve it; ARGS="--addr :4001" is passed on.
 	bin/dormouse serve $(ARGS)
@@ -92,7 +92,10 @@ browser:
 	fi; \
 	echo "left out: the tests of the page in a browser, as there is no Chromium; on Debian: apt-get install -y chromium"
 
-bench: ## Run the Go benchmarks.
+bench: build ## Broadcast to 15,000 connections and write report.html; ARGS="--connections 5k" is passed on.
+	bin/dormouse bench broadcast --rate 2 --html report.html --json report.json $(ARGS)
+
+benchmarks: ## Run the Go benchmarks.
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 density: build ## Measure the memory of idle connections: 1,000 and 15,000 real ones, each engine.

@@ -18,11 +18,20 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait for what the first has begun
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	if status, ok := err.(exitStatus); ok {
+		os.Exit(int(status))
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "dormouse:", err)
 		os.Exit(1)
 	}
 }
+
+// An exitStatus ends the program with it and without a word: all was said.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
 // run is the program. It ends in good order when ctx does.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -31,9 +40,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		Short: "Hold millions of mostly idle realtime connections on one Linux host",
 		Long: `Dormouse serves Phoenix Channels to unmodified phoenix.js clients. An idle
 connection is a descriptor in epoll and about 150 bytes of records: no
-goroutine, no buffer, no timer.`,
+goroutine, no buffer, no timer. Its bench opens as many connections to any such
+server, and says what each one costs.`,
 		Version:       version(),
-		Example:       "  dormouse serve\n  dormouse serve --addr 127.0.0.1:4000 --engine goroutine",
+		Example:       "  dormouse serve\n  dormouse serve --addr 127.0.0.1:4000 --engine goroutine\n  dormouse bench connect",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -51,7 +61,7 @@ goroutine, no buffer, no timer.`,
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(serveCommand())
+	root.AddCommand(serveCommand(), benchCommand())
 	err := root.ExecuteContext(ctx)
 	if errors.Is(err, context.Canceled) {
 		return nil

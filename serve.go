@@ -16,6 +16,7 @@ import (
 
 	"github.com/dormouse-ws/dormouse/poller"
 	"github.com/dormouse-ws/dormouse/server"
+	"github.com/dormouse-ws/dormouse/server/metrics"
 )
 
 // serveOptions are the flags of serve.
@@ -36,7 +37,11 @@ func serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Serve a chat over Phoenix Channels, with its page",
 		Long: `Serve starts with no configuration: a chat page at /, Phoenix Channels for
-topics rooms:* at /socket/websocket (protocol versions 1 and 2), and /healthz.
+topics rooms:* at /socket/websocket (protocol versions 1 and 2), /healthz, and
+/metrics for Prometheus, which a proxy in front need not show to the world.
+Beside the page's new_msg a room knows the events of a channel that mix
+phx.gen.channel makes: ping, which it answers with the payload, and shout, which
+it broadcasts.
 
 From time to time it logs what the connections cost, when their number has
 changed. SIGTERM or Ctrl-C closes every socket with code 1012, so that clients
@@ -118,6 +123,7 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) error {
 		return err
 	}
 	mux.HandleFunc("/healthz", s.Healthz)
+	mux.Handle("/metrics", metrics.Handler(s))
 	mux.Handle("/", server.ChatPage())
 
 	l, err := net.Listen("tcp", o.addr)

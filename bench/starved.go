@@ -94,7 +94,7 @@ func (s *strain) cause() string {
 	case s.isSaturated():
 		return fmt.Sprintf("It used %.0f %% of its processors: give it more, lower the rate, or share the load among --agents.", 100*s.cpuMax)
 	case s.waited >= starvedWaited:
-		return fmt.Sprintf("Its threads waited for processors that other programs had (%.1f of them, on average): "+
+		return fmt.Sprintf("Its threads waited for processors (%.1f of them, on average), which other programs had, or a cgroup withheld: "+
 			"let the target, or the generator, run on another machine.", s.waited)
 	case s.stallMax < s.lateMax/4:
 		return "It had processors to spare, but sends from one thread: lower the rate, or share the load among --agents."

@@ -63,7 +63,7 @@ func TestStarved(t *testing.T) {
 		{"nice 19 beside busy programs", with(healthy(10), 0, 10, func(h *Health) {
 			late(900, 200*ms)(h)
 			h.Lag, h.CPU, h.Waited = 120*ms, 0.02, 2.4
-		}), []string{"(90.0 %)", "in 10 of 10 seconds", "waited for processors that other programs had (2.4"}},
+		}), []string{"(90.0 %)", "in 10 of 10 seconds", "waited for processors (2.4 of them"}},
 		{"the rate is too much for one thread", with(healthy(10), 0, 10, late(1000, 2*time.Second)),
 			[]string{"2s behind", "(100.0 %)", "from one thread"}},
 		{"no processor to spare, and some late", with(with(healthy(30), 0, 10, busy), 0, 10, late(50, 20*ms)),

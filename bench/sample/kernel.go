@@ -60,7 +60,7 @@ func readSlabs(mount string) map[string]Slab {
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		line := lines.Bytes()
 		name, _, _ := bytes.Cut(line, []byte(" "))
-		if !slices.Contains(names, string(name)) {
+		if !slices.ContainsFunc(names, func(n string) bool { return n == string(name) }) {
 			continue
 		}
 		active, ok := field(line, 1)

@@ -15,15 +15,17 @@ const (
 	// restLooks bounds the wait to 15 s.
 	restLooks = 60
 
-	// restChange is the part of a value by which it may move at rest: a thousandth.
-	restChange = 1000
+	// restPart and restBytes are by how much memory may move at rest, whichever is more: a thousandth,
+	// or some pages.
+	restPart  = 1000
+	restBytes = 64 << 10
 )
 
-// Rest reads a value four times a second and returns it when it has come to rest: within a thousandth for
-// 2.5 s. After 15 s it returns the last one all the same. The error is that of read, or of ctx.
+// Rest reads a number of bytes four times a second and returns it when it has not moved for 2.5 s. After
+// 15 s it returns the last one all the same. The error is that of read, or of ctx.
 //
-// Resident memory is such a value: after many connections have come or gone it falls once more, when
-// their garbage is collected.
+// It is for resident memory: after many connections have come or gone that falls once more, when their
+// garbage is collected.
 func Rest(ctx context.Context, read func() (int64, error)) (int64, error) {
 	tick := time.NewTicker(restLook)
 	defer tick.Stop()
@@ -45,7 +47,7 @@ func rest(ctx context.Context, read func() (int64, error), look <-chan time.Time
 		if last, err = read(); err != nil {
 			return 0, err
 		}
-		if off := last - anchor; max(off, -off) > anchor/restChange {
+		if off := last - anchor; max(off, -off) > max(anchor/restPart, restBytes) {
 			anchor, calm = last, 0
 			continue
 		}

@@ -39,13 +39,14 @@ func TestRest(t *testing.T) {
 		calls  int
 	}{
 		{"at rest", []int64{1e6}, 1e6, 1 + restCalm},
-		{"at rest within a thousandth", []int64{1e6, 1e6 + 1000, 1e6 - 1000, 1e6}, 1e6, 1 + restCalm},
+		{"at rest within a thousandth", []int64{1e9, 1e9 + 1e6, 1e9 - 1e6, 1e9}, 1e9, 1 + restCalm},
+		{"at rest within some pages", []int64{1e6, 1e6 + restBytes, 1e6 - restBytes, 1e6}, 1e6, 1 + restCalm},
 		{"nothing", []int64{0}, 0, 1 + restCalm},
-		{"it moves once", []int64{1e6, 1e6 + 1001}, 1e6 + 1001, 2 + restCalm},
+		{"it moves once", []int64{1e6, 1e6 + restBytes + 1}, 1e6 + restBytes + 1, 2 + restCalm},
 		{"garbage is collected when it is almost at rest",
 			[]int64{9e6, 9e6, 9e6, 9e6, 9e6, 9e6, 9e6, 9e6, 9e6, 9e6, 5e6}, 5e6, 11 + restCalm},
 		{"it drifts by little each time, and by much in all",
-			[]int64{1e6, 1000800, 1001600, 1002400, 1003200, 1004000}, 1004000, 5 + restCalm},
+			[]int64{1e9, 1e9 + 8e5, 1e9 + 16e5, 1e9 + 24e5}, 1e9 + 24e5, 3 + restCalm},
 		{"it never rests", falling, falling[restLooks], 1 + restLooks},
 	} {
 		t.Run(row.name, func(t *testing.T) {

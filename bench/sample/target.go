@@ -8,55 +8,93 @@ import (
 	"time"
 )
 
-// scrapeTimeout bounds a scrape: a sample is taken each second.
-const scrapeTimeout = time.Second
+const (
+	// scrapeTimeout bounds a scrape: a sample is taken each second.
+	scrapeTimeout = time.Second
 
-// A Target is a process that is looked at again and again. Its fields are set before the first Sample.
+	// scrapePeriod is how often [Target.Glance] scrapes a process that can be read by its PID. An answer is
+	// a tenth of a megabyte of garbage for the target, which each second is more than its connections
+	// make while they idle, and would be measured as theirs.
+	scrapePeriod = 10 * time.Second
+)
+
+// A Target is a process that is looked at again and again, from any goroutine. Its fields are set before
+// that.
 type Target struct {
 	PID        int    // of this host; 0: none is known
 	MetricsURL string // of its Prometheus metrics, as http://10.0.0.2:4000/metrics; "": none is known
 
 	connect sync.Once
 	client  http.Client
+
+	mu      sync.Mutex // protects the following
+	scraped time.Time  // when the last scrape began
+	last    *Go        // what it has told; nil: it has failed
 }
 
 // ErrUnknown says that a [Target] has neither a PID nor a MetricsURL.
 var ErrUnknown = errors.New("sample: the target has neither a process of this host nor a URL of its metrics")
 
-// Sample reads the target, in at most a second. With both a PID and a MetricsURL the process comes from
-// /proc and only its Go runtime from the metrics. It returns what could be read, nil if nothing could, and
-// an error for what could not: both may be non-nil.
+// Sample reads all that the target tells, in about a second at most: with a PID the process from /proc, its
+// PSS included, and its Go runtime from MetricsURL; without one all from there. It is for moments at
+// rest. It returns what could be read, nil if nothing could, and an error for what could not: both may be
+// non-nil.
 func (t *Target) Sample(ctx context.Context) (*Process, error) {
+	p, err := t.sample(ctx, 0)
+	if p != nil && t.PID != 0 {
+		p.PSS, _ = ReadPSS(t.PID) // of another user's process it is not to be had
+	}
+	return p, err
+}
+
+// Glance is a Sample that disturbs the target as little as it can, for each second of a run: without PSS, and
+// with a PID the Go runtime is as it was up to ten seconds ago.
+func (t *Target) Glance(ctx context.Context) (*Process, error) {
+	if t.PID == 0 {
+		return t.sample(ctx, 0)
+	}
+	return t.sample(ctx, scrapePeriod)
+}
+
+// sample scrapes if the last time is at least so long ago.
+func (t *Target) sample(ctx context.Context, period time.Duration) (*Process, error) {
 	if t.PID == 0 && t.MetricsURL == "" {
 		return nil, ErrUnknown
 	}
 	var p *Process
-	var failed []error
+	var failed, unanswered error
 	if t.PID != 0 {
 		read, err := ReadProcess(t.PID)
-		if err == nil {
+		if failed = err; err == nil {
 			p = &read
 		}
-		failed = append(failed, err)
 	}
-	if t.MetricsURL != "" {
-		scraped, err := t.scrape(ctx)
-		switch {
-		case err == nil && p == nil:
-			p = &scraped
-		case err == nil:
-			p.Go = scraped.Go
+	if t.MetricsURL == "" {
+		return p, failed
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p == nil || time.Since(t.scraped) >= period {
+		t.scraped, t.last = time.Now(), nil
+		told, err := t.scrape(ctx)
+		if unanswered = err; err == nil {
+			t.last = told.Go
+			if p == nil {
+				p = &told
+			}
 		}
-		failed = append(failed, err)
 	}
-	return p, errors.Join(failed...)
+	if p != nil {
+		p.Go = t.last
+	}
+	return p, errors.Join(failed, unanswered)
 }
 
 func (t *Target) scrape(ctx context.Context) (Process, error) {
-	// The connection is kept: a new one each second would be a connection that comes and goes, which a
-	// server that waits for a calm before it collects garbage would see as none.
+	// The connection is kept for the next second: if each had a new one, a server that waits until no
+	// connection comes or goes before it collects garbage would wait for ever.
 	t.connect.Do(func() {
-		t.client.Transport = &http.Transport{MaxConnsPerHost: 1, IdleConnTimeout: 5 * time.Second}
+		t.client.Transport = &http.Transport{MaxConnsPerHost: 1, IdleConnTimeout: 5 * scrapeTimeout}
 	})
 	ctx, cancel := context.WithTimeout(ctx, scrapeTimeout)
 	defer cancel()

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dormouse-ws/dormouse/bench"
+	"github.com/dormouse-ws/dormouse/bench/sample"
+)
+
+// Values of --metrics besides a URL.
+const (
+	metricsAuto = "auto"
+	metricsNone = "none"
+)
+
+// lookLimit bounds each question to a target before the run.
+const lookLimit = 2 * time.Second
+
+// A benchTarget is what is known of a target before the run. Of several it is the first.
+type benchTarget struct {
+	info     bench.Target
+	sample   *sample.Target // nil: it cannot be looked into
+	sameHost bool           // it is on this machine
+}
+
+// ownTarget is the bench's own server.
+func ownTarget(s *ownServer, engine string) benchTarget {
+	return benchTarget{
+		info:     bench.Target{URLs: []string{s.url}, PID: s.pid, Name: "dormouse serve", Own: true, Engine: engine},
+		sample:   &sample.Target{PID: s.pid, MetricsURL: metricsURL(s.url)},
+		sameHost: true,
+	}
+}
+
+// findTarget looks for the process and the metrics of the target, as --pid and --metrics say.
+func (o *benchOptions) findTarget(ctx context.Context) (benchTarget, error) {
+	t := benchTarget{info: bench.Target{URLs: o.cfg.URLs, PID: o.pid}, sample: &sample.Target{}}
+	if o.pid != 0 {
+		if _, err := sample.ReadProcess(o.pid); err != nil {
+			return t, fmt.Errorf("--pid is %d: %w; want a process of this machine", o.pid, err)
+		}
+		t.sameHost = true
+		name, _ := os.ReadFile("/proc/" + strconv.Itoa(o.pid) + "/comm")
+		t.info.Name = strings.TrimSpace(string(name))
+	} else {
+		t.findListener(ctx)
+	}
+	t.sample.PID = t.info.PID
+	if err := t.findMetrics(ctx, o.metrics); err != nil {
+		return t, err
+	}
+	if t.sample.PID == 0 && t.sample.MetricsURL == "" {
+		t.sample = nil
+	}
+	return t, nil
+}
+
+// findListener finds the process that listens at the URL, if it is on this machine.
+func (t *benchTarget) findListener(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	u, err := url.Parse(t.info.URLs[0])
+	if err != nil {
+		return // the run will say so
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	if err != nil {
+		port = map[string]uint64{"ws": 80, "wss": 443}[u.Scheme]
+	}
+	ips, _ := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
+	for _, ip := range ips {
+		t.sameHost = t.sameHost || ip.Unmap().IsLoopback()
+		if pid, name, ok := sample.FindListener(netip.AddrPortFrom(ip.Unmap(), uint16(port))); ok {
+			t.info.PID, t.info.Name, t.sameHost = pid, name, true
+			return
+		}
+	}
+}
+
+// findMetrics tries the target's metrics: those that were asked for must be there.
+func (t *benchTarget) findMetrics(ctx context.Context, asked string) error {
+	at := asked
+	switch asked {
+	case metricsNone:
+		return nil
+	case metricsAuto:
+		at = metricsURL(t.info.URLs[0])
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	_, err := sample.ScrapeMetrics(ctx, client, at)
+	if err == nil {
+		t.sample.MetricsURL = at
+		return nil
+	}
+	if asked == metricsAuto {
+		return nil
+	}
+	return fmt.Errorf("--metrics is %q: %w; want the URL of metrics in Prometheus's text format, auto or none", asked, err)
+}
+
+// metricsURL is where the metrics of a ws or wss target would be.
+func metricsURL(target string) string {
+	u, err := url.Parse(target)
+	if err != nil {
+		return ""
+	}
+	return (&url.URL{Scheme: "http" + strings.TrimPrefix(u.Scheme, "ws"), Host: u.Host, Path: "/metrics"}).String()
+}

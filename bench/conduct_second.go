@@ -70,7 +70,7 @@ func (r *run) sampleSeconds() {
 		var target *sample.Process
 		var err error
 		if r.Target != nil {
-			target, err = r.Target.Sample(context.Background()) // in at most a second
+			target, err = r.Target.Glance(context.Background()) // in at most a second
 		}
 		kernel := sample.ReadKernel()
 		r.call(func() {
@@ -148,6 +148,12 @@ func (r *run) closeNext() {
 	}
 	for name, h := range latency {
 		p.Latency[name] = h.Summary()
+		h.free()
+	}
+	for _, t := range s.ticks {
+		for _, h := range t.Latency {
+			h.free()
+		}
 	}
 	r.next++
 	if r.Progress != nil {

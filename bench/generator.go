@@ -33,7 +33,7 @@ const (
 	StageEnd     Stage = "end"     // all that counts is counted; connections are closed next
 )
 
-// A Tick is what a generator has seen by the end of one second of its run.
+// A Tick is what a generator has seen by the end of one second of its run. Its histograms are the receiver's.
 type Tick struct {
 	Second  int                   `json:"second"`  // since StageStart, from 1
 	Stage   Stage                 `json:"stage"`   // the last that was passed

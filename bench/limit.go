@@ -72,10 +72,10 @@ func (l *limits) effect(e ErrorCount) string {
 	return fmt.Sprintf("made %s of %s connects fail", grouped(e.Count), grouped(l.Counts.Dials))
 }
 
-// matters reports whether an error limited the run: connections are missing, for which an interruption
-// is no better reason, or a hundredth of all connects failed so.
-func (l *limits) matters(e ErrorCount) bool {
-	return l.short() && !l.Stopped || 100*e.Count >= max(1, l.Counts.Dials)
+// explains reports whether an error may be why connections are missing, of which it has to be a tenth, and
+// which an interruption explains better; or whether a hundredth of all connects failed so.
+func (l *limits) explains(e ErrorCount) bool {
+	return l.short() && !l.Stopped && 10*e.Count >= l.asked-l.reached || 100*e.Count >= max(1, l.Counts.Dials)
 }
 
 // generatorKernel goes by the kinds of errorKind.
@@ -97,7 +97,7 @@ func (l *limits) generatorKernel() string {
 		case "too many epoll watches":
 			what = "The epoll watches of the generator's user (fs.epoll.max_user_watches)"
 		}
-		if what != "" && l.matters(e) {
+		if what != "" && l.explains(e) {
 			return what + " " + l.effect(e) + "."
 		}
 	}
@@ -205,10 +205,10 @@ func (l *limits) local() (GeneratorResult, bool) {
 	return l.Generators[i], true
 }
 
-// refusals names the most frequent error, if connections are missing.
+// refusals names the most frequent error that explains something.
 func (l *limits) refusals() string {
 	for _, e := range l.Errors {
-		if e.Kind == "interrupted" || !l.matters(e) {
+		if e.Kind == "interrupted" || !l.explains(e) {
 			continue
 		}
 		side := "The target"

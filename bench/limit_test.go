@@ -94,17 +94,19 @@ func TestLimit(t *testing.T) {
 			short(r, ErrorCount{Kind: "too many open files", Count: 2600})
 			r.Generators = []GeneratorResult{{Name: "a:9900", Self: sample.Process{FDs: 10, FDLimit: 100}}, {Name: "b:9900", Self: sample.Process{FDs: 1000, FDLimit: 1000}}}
 		}, "The descriptor limit of the generator b:9900 (1,000; ulimit -Hn) bounded the connections at 12,400 of the 15,000 asked for."},
-		{"descriptors of the system", func(r *Result) { short(r, ErrorCount{Kind: "too many open files in the system", Count: 1}) },
+		{"descriptors of the system", func(r *Result) { short(r, ErrorCount{Kind: "too many open files in the system", Count: 2600}) },
 			"The descriptors of the generator's host (fs.file-max) bounded the connections at 12,400 of the 15,000 asked for."},
 		{"ports", func(r *Result) { short(r, ErrorCount{Kind: "out of ports", Count: 2600}) },
 			"The ports of the generator (28,232 for each of its addresses; --source gives it more) bounded the connections at 12,400 of the 15,000 asked for."},
 		{"ports, in a storm that all came back from", func(r *Result) { r.Errors = []ErrorCount{{Kind: "out of ports", Count: 600}} },
 			"The ports of the generator (28,232 for each of its addresses; --source gives it more) made 600 of 15,000 connects fail."},
-		{"socket memory", func(r *Result) { short(r, ErrorCount{Kind: "out of socket memory", Count: 1}) },
+		{"a port that was taken once, and a target that refuses", func(r *Result) { short(r, refused, ErrorCount{Kind: "out of ports", Count: 2}) },
+			"The target bounded the connections at 12,400 of the 15,000 asked for: 2,600 × connection refused (is a server listening there?)."},
+		{"socket memory", func(r *Result) { short(r, ErrorCount{Kind: "out of socket memory", Count: 2600}) },
 			"The socket memory of the generator's host (net.ipv4.tcp_mem) bounded the connections at 12,400 of the 15,000 asked for."},
-		{"memory for sockets", func(r *Result) { short(r, ErrorCount{Kind: "out of memory", Count: 1}) },
+		{"memory for sockets", func(r *Result) { short(r, ErrorCount{Kind: "out of memory", Count: 2600}) },
 			"The memory of the generator's host bounded the connections at 12,400 of the 15,000 asked for."},
-		{"epoll watches", func(r *Result) { short(r, ErrorCount{Kind: "too many epoll watches", Count: 1}) },
+		{"epoll watches", func(r *Result) { short(r, ErrorCount{Kind: "too many epoll watches", Count: 2600}) },
 			"The epoll watches of the generator's user (fs.epoll.max_user_watches) bounded the connections at 12,400 of the 15,000 asked for."},
 
 		{"descriptors of the target", func(r *Result) {

@@ -31,6 +31,7 @@ func (l Local) Generate(ctx context.Context, cfg Config, meet Meeting, tick func
 	if err := r.reach(ctx, StageStart); err != nil {
 		return r.outcome(true), nil
 	}
+	c.watch.second() // what was before is nobody's business
 	r.done.Go(func() { r.ticks(background) })
 	r.done.Go(func() { c.beat(background) })
 	err = r.stages(ctx)

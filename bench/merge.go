@@ -46,6 +46,9 @@ func (r *run) notes() (notes []string) {
 	if r.unsampled != nil {
 		notes = append(notes, fmt.Sprintf("The target could not be sampled all the time: %v.", r.unsampled))
 	}
+	if h := hampered(r.points); h != "" {
+		notes = append(notes, h)
+	}
 	if r.dropped > 0 {
 		notes = append(notes, fmt.Sprintf("The last %d seconds have no points: a result holds %d.", r.dropped, maxPoints))
 	}

@@ -55,6 +55,7 @@ func (r *recorder) second() *Histogram {
 		s.mu.Unlock()
 	}
 	if h.Count() == 0 {
+		h.free()
 		return nil
 	}
 	r.total.Merge(h)

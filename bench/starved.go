@@ -7,8 +7,8 @@ import (
 
 // When a generator was the bottleneck. The rules look at the seconds with traffic, and are wide enough for
 // a machine of two processors on which target, generator and other programs compete: there up to 4 % of
-// the sends were late, and 3 % of the time was lost. Beside a generator under nice -n 19, or with a tenth of a
-// processor, it was 70 % and 7 % and more.
+// the sends were late and up to 3 % of the time was lost, as measured. With a tenth of a processor, or under
+// nice -n 19 beside busy programs, it was 70 % and 7 % at least.
 const (
 	// starvedLate is the share of late sends from which most of the percentiles are the generator's
 	// own. Fewer than starvedLateMin are a hiccup, whatever share they are of a few.

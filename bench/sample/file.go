@@ -10,8 +10,8 @@ import (
 // A generator that samples itself each second sees its own garbage in what its users cost. What procfs
 // would read with the most of it is read here instead: slabinfo alone is 230 kB there.
 
-// read reads the beginning of a file into buf; "" if it cannot.
-func read(path string, buf []byte) []byte {
+// readFile reads the beginning of a file into buf; nothing if it cannot.
+func readFile(path string, buf []byte) []byte {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil

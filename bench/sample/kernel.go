@@ -3,6 +3,7 @@ package sample
 import (
 	"bufio"
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -46,18 +47,22 @@ func readKernel(mount string) Kernel {
 	return k
 }
 
-// readSlabs reads slabinfo, version 2.1: name, active_objs, num_objs, objsize, objperslab, pagesperslab, the
-// tunables, and behind a second colon the word slabdata, active_slabs and num_slabs.
 func readSlabs(mount string) map[string]Slab {
 	f, err := os.Open(filepath.Join(mount, "slabinfo"))
 	if err != nil {
 		return nil
 	}
 	defer f.Close()
+	return parseSlabs(f)
+}
+
+// parseSlabs reads slabinfo, version 2.1: name, active_objs, num_objs, objsize, objperslab, pagesperslab, the
+// tunables, and behind a second colon the word slabdata, active_slabs and num_slabs.
+func parseSlabs(r io.Reader) map[string]Slab {
 	names := socketSlabs()
 	page := int64(os.Getpagesize())
 	var slabs map[string]Slab
-	for lines := bufio.NewScanner(f); lines.Scan(); {
+	for lines := bufio.NewScanner(r); lines.Scan(); {
 		line := lines.Bytes()
 		name, _, _ := bytes.Cut(line, []byte(" "))
 		if !slices.ContainsFunc(names, func(n string) bool { return n == string(name) }) {

@@ -3,6 +3,8 @@ package sample
 import (
 	"maps"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -58,4 +60,20 @@ func TestReadKernelWithout(t *testing.T) {
 	if k := readKernel(t.TempDir()); k.Slabs != nil || !k.same(Kernel{}) {
 		t.Errorf("of nothing: %+v", k)
 	}
+}
+
+func FuzzSlabs(f *testing.F) {
+	b, err := os.ReadFile("testdata/proc/slabinfo")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(b))
+	f.Add("TCP 1 2 3 4 5 : tunables 0 0 0 : slabdata 1")
+	f.Fuzz(func(t *testing.T, text string) {
+		for name := range parseSlabs(strings.NewReader(text)) {
+			if !slices.Contains(socketSlabs(), name) {
+				t.Errorf("a slab %q from %q", name, text)
+			}
+		}
+	})
 }

@@ -124,7 +124,7 @@ func waited(dir string, threads int) time.Duration {
 	var sum int64
 	var buf [128]byte
 	for _, thread := range names {
-		ns, _ := field(read(filepath.Join(dir, "task", thread, "schedstat"), buf[:]), 1)
+		ns, _ := field(readFile(filepath.Join(dir, "task", thread, "schedstat"), buf[:]), 1)
 		sum += ns
 	}
 	return time.Duration(sum)
@@ -133,7 +133,7 @@ func waited(dir string, threads int) time.Duration {
 // descriptorLimit reads the soft limit of open files; the largest number if it is unlimited.
 func descriptorLimit(dir string) int64 {
 	var buf [4096]byte
-	_, line, _ := bytes.Cut(read(filepath.Join(dir, "limits"), buf[:]), []byte("\nMax open files "))
+	_, line, _ := bytes.Cut(readFile(filepath.Join(dir, "limits"), buf[:]), []byte("\nMax open files "))
 	if bytes.HasPrefix(bytes.TrimLeft(line, " "), []byte("unlimited")) {
 		return math.MaxInt64
 	}

@@ -93,7 +93,7 @@ browser:
 	echo "left out: the tests of the page in a browser, as there is no Chromium; on Debian: apt-get install -y chromium"
 
 bench: build ## Broadcast to 15,000 connections and write report.html; ARGS="--connections 5k" is passed on.
-	bin/dormouse bench broadcast --rate 2 --html report.html --json report.json $(ARGS)
+	bin/dormouse bench broadcast --html report.html --json report.json $(ARGS)
 
 benchmarks: ## Run the Go benchmarks.
 	$(GO) test -run '^$$' -bench . -benchmem ./...

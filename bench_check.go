@@ -32,7 +32,7 @@ func (o *benchOptions) check() (bench.Config, error) {
 	agents := len(o.agents) > 0
 	cfg := o.cfg
 	if cfg.Connections == 0 {
-		cfg.Connections = roomFor(limit, agents)
+		cfg.Connections = roomFor(limit, agents, cmp.Or(o.most, defaultConnections))
 	}
 	if o.own() {
 		cfg.URLs = []string{"ws://127.0.0.1"} // it is not known yet
@@ -96,9 +96,9 @@ func (o *benchOptions) checkFiles() error {
 
 // roomFor is how many connections there are when nobody says. The limit is that of this process, and of the
 // server that it starts. Agents have theirs.
-func roomFor(limit uint64, agents bool) int {
-	if agents || limit >= defaultConnections+ownDescriptors {
-		return defaultConnections
+func roomFor(limit uint64, agents bool, most int) int {
+	if agents || limit >= uint64(most)+ownDescriptors {
+		return most
 	}
 	return max(int(limit)-ownDescriptors, 1)
 }

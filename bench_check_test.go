@@ -76,7 +76,7 @@ func TestRoomFor(t *testing.T) {
 	}{
 		{1 << 62, false, 15_000}, {15_200, false, 15_000}, {15_199, false, 14_999}, {1024, false, 824}, {100, false, 1}, {1024, true, 15_000},
 	} {
-		if got := roomFor(row.limit, row.agents); got != row.want {
+		if got := roomFor(row.limit, row.agents, defaultConnections); got != row.want {
 			t.Errorf("with %d descriptors, agents %v: %d, want %d", row.limit, row.agents, got, row.want)
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ import (
 // benchOptions are the flags of a scenario.
 type benchOptions struct {
 	cfg    bench.Config // what was told of it
+	most   int          // connections when nobody says how many
 	engine string       // of the own server
 
 	agents    []agent.Entry
@@ -105,7 +107,9 @@ func targetFlags(s benchScenario, o *benchOptions, def bench.Config) flagGroup {
 
 func userFlags(s benchScenario, o *benchOptions, def bench.Config) flagGroup {
 	g, c := newFlagGroup("Users"), &o.cfg
-	flag(g, "connections", "N", "", "how many, as 15000 or 15k (default: what the descriptor limit allows, at most 15000)", parseCount, assign(&c.Connections))
+	o.most = cmp.Or(s.connections, defaultConnections)
+	flag(g, "connections", "N", "", fmt.Sprintf("how many, as 15000 or 15k (default: what the descriptor limit allows, at most %d)", o.most),
+		parseCount, assign(&c.Connections))
 	flag(g, "arrival-rate", "RATE", number(def.ArrivalRate), "how many arrive each second", parseRate, assign(&c.ArrivalRate))
 	flag(g, "phase", "TIME@RATE", "", "how they arrive instead of that, as 10s@1000/s; repeatable", bench.ParsePhase, collect(&c.Phases))
 	flag(g, "plateau", "N", "", "let arrivals rest at this number, to read memory at two sizes; 0: do not (default: a tenth, at most 1000)",
@@ -148,7 +152,11 @@ func trafficFlags(s benchScenario, o *benchOptions, def bench.Config) flagGroup 
 	}
 	flag(g, "event", "EVENT", def.Event, event, asIs, assign(&c.Event))
 	flag(g, "payload", "JSON", def.Payload, "its payload, with %m for the mark by which a message is known again", asIs, assign(&c.Payload))
-	flag(g, "size", "BYTES", "", "to which the mark is padded", parseCount, assign(&c.Size))
+	size := ""
+	if def.Size > 0 {
+		size = strconv.Itoa(def.Size)
+	}
+	flag(g, "size", "BYTES", size, "to which the mark is padded", parseCount, assign(&c.Size))
 	if !s.reply {
 		g.BoolVar(&c.Others, "others", false, "the sender itself does not get it, as with broadcast_from")
 	}

@@ -67,7 +67,7 @@ func TestBenchFlags(t *testing.T) {
 func TestBenchFlagsBesideTheRun(t *testing.T) {
 	o, err := flagsOf(t, "echo --engine netpoll --pid 12 --metrics http://a/m --agents a:1,b:2=3 --token-file t --json j --html h --quiet")
 	want := benchOptions{
-		cfg: bench.Config{Scenario: "echo"}, engine: "netpoll", pid: 12, metrics: "http://a/m",
+		cfg: bench.Config{Scenario: "echo"}, most: defaultConnections, engine: "netpoll", pid: 12, metrics: "http://a/m",
 		agents: []agent.Entry{{Address: "a:1", Weight: 1}, {Address: "b:2", Weight: 3}}, tokenFile: "t", json: "j", html: "h", quiet: true,
 	}
 	if err != nil || !reflect.DeepEqual(o, want) {

@@ -17,6 +17,8 @@ type benchScenario struct {
 	reply    bool   // what it sends is answered, and not broadcast
 
 	rooms, active, slow bool // it has that flag
+
+	connections int // when nobody says, at most; 0: defaultConnections
 }
 
 const sending = "messages are sent for so long"
@@ -61,7 +63,7 @@ twice, and names the messages.`,
 		example: `  dormouse bench broadcast
   dormouse bench broadcast --connections 10k --rate 5 --html report.html
   dormouse bench broadcast --url ws://localhost:4000 --event new_msg --payload '{"body":"%m"}'`,
-		rate:     "messages sent each second",
+		rate:     "messages sent each second; left alone, less for many users",
 		duration: sending,
 	}
 }
@@ -77,7 +79,7 @@ Read it as broadcast; the distance between the two is what many small fan-outs
 cost beside one large.`,
 		example: `  dormouse bench rooms
   dormouse bench rooms --connections 10k --rooms 100 --rate 500`,
-		rate:     "messages sent each second, over all rooms",
+		rate:     "messages sent each second, over all rooms; left alone, less for large ones",
 		duration: sending,
 		rooms:    true,
 	}
@@ -96,7 +98,7 @@ Read "deliver" for what the people feel, and "join" for what a change of rooms
 takes; the run fails when a delivery is missing.`,
 		example: `  dormouse bench chat
   dormouse bench chat --connections 5k --rooms 50 --rate 200 --duration 30s --seed 1`,
-		rate:     "actions each second, over all users",
+		rate:     "actions each second, over all users; left alone, less for large rooms",
 		duration: "users act for so long",
 		rooms:    true,
 	}
@@ -152,9 +154,11 @@ Read "deliver", which is of the others alone once some have stopped, beside the
 same before, and the target's memory over time.`,
 		example: `  dormouse bench slow
   dormouse bench slow --connections 1k --slow 20% --rate 20 --size 3k`,
-		rate:     "messages sent each second",
+		rate:     "messages sent each second; left alone, less for many users",
 		duration: "messages are sent for so long: half of it before readers stop, half after",
 		slow:     true,
+
+		connections: 500, // so that each can be sent much
 	}
 }
 

@@ -49,8 +49,8 @@ func (a *agenda) add(u *user, after time.Duration) {
 	}
 }
 
-// keep keeps the appointments until ctx ends.
-func (a *agenda) keep(ctx context.Context, c *crowd) {
+// keep keeps the appointments until ctx ends, and tells behind how late each was.
+func (a *agenda) keep(ctx context.Context, c *crowd, behind func(time.Duration)) {
 	t := time.NewTimer(time.Hour)
 	defer t.Stop()
 	for {
@@ -61,7 +61,7 @@ func (a *agenda) keep(ctx context.Context, c *crowd) {
 				wait = left
 				break
 			}
-			c.watch.due(-left)
+			behind(-left)
 			u.comeBack(c.now() + int64(left))
 			if ctx.Err() != nil {
 				return

@@ -81,7 +81,7 @@ func Conduct(ctx context.Context, c Conductor) (*Result, error) {
 		m.begin(ctx)
 	}
 	r.conduct(ctx)
-	if err := r.allLost(); err != nil && r.opened < 0 && !r.stopped {
+	if err := r.noStart(); err != nil {
 		return nil, err
 	}
 	return r.result(), nil
@@ -144,6 +144,9 @@ func (r *run) conduct(ctx context.Context) {
 			r.abandon()
 			return
 		}
+		if r.noStart() != nil {
+			return
+		}
 		r.openStage(ctx)
 		if limit == nil && (r.stopped || len(r.living()) == 0) {
 			limit = time.After(stopLimit)
@@ -198,14 +201,17 @@ func (r *run) living() []*member {
 	return living
 }
 
-// allLost says why all members were lost; nil: one was not.
-func (r *run) allLost() error {
+// noStart says who is lost before the run has begun, and why: a run that was asked of several is not worth
+// beginning with fewer. nil: nobody is, or it has begun.
+func (r *run) noStart() error {
 	var why []string
 	for _, m := range r.members {
-		if m.lost == "" {
-			return nil
+		if m.lost != "" {
+			why = append(why, named(m.Name, m.lost))
 		}
-		why = append(why, named(m.Name, m.lost))
+	}
+	if len(why) == 0 || r.opened >= 0 || r.stopped {
+		return nil
 	}
 	return errors.New("the run could not begin: " + strings.Join(why, "; "))
 }

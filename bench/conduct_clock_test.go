@@ -2,7 +2,6 @@ package bench_test
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -38,7 +37,6 @@ func TestClock(t *testing.T) {
 		{"drifts", clocked{offset: -time.Hour, precision: time.Millisecond, drift: -6 * time.Millisecond}, 7 * time.Millisecond,
 			"The clock of beta is known to within 7ms only"},
 		{"unsure", clocked{precision: 10 * time.Millisecond}, 10 * time.Millisecond, "The clock of beta is known to within 10ms only"},
-		{"none", clocked{err: errors.New("no clock")}, 0, "beta: no clock"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -204,10 +204,6 @@ func TestLost(t *testing.T) {
 		{"late, not lost", player{stay: long, change: func(t *bench.Tick) bool { return t.Second < 2 || t.Second > 12 }}, ""},
 		{"silent", player{stay: long, change: silent(2)}, "nothing came from it for 16s"},
 		{"in the future", player{change: func(t *bench.Tick) bool { t.Second += 1e9; return true }}, "it counts second 1000000001 when it is 2"},
-		{"never ready", player{stay: map[bench.Stage]time.Duration{bench.StageStart: time.Hour}}, "it was not ready after 30s"},
-		{"an error at once", generator(func(context.Context, bench.Config, bench.Meeting, func(bench.Tick)) (*bench.Outcome, error) {
-			return nil, errors.New("no such host")
-		}), "no such host"},
 		{"an error at the end", player{end: func(*bench.Outcome) (*bench.Outcome, error) { return nil, errors.New("cut off") }}, "cut off"},
 		{"no outcome", player{end: func(*bench.Outcome) (*bench.Outcome, error) { return nil, nil }}, "it ended without an outcome"},
 		{"stopped on its side", player{end: func(o *bench.Outcome) (*bench.Outcome, error) { o.Stopped = true; return o, nil }},
@@ -269,18 +265,28 @@ func TestTicksBeforeStart(t *testing.T) {
 	})
 }
 
-func TestNobodyBegins(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		fail := func(why string) bench.Generator {
-			return generator(func(context.Context, bench.Config, bench.Meeting, func(bench.Tick)) (*bench.Outcome, error) {
-				return nil, errors.New(why)
+// TestNoStart has a member that is lost before the run has begun, beside one that is well: nothing is begun.
+func TestNoStart(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		b    bench.Generator
+		why  string
+	}{
+		{"never ready", player{stay: map[bench.Stage]time.Duration{bench.StageStart: time.Hour}}, "beta: it was not ready after 30s"},
+		{"an error at once", generator(func(context.Context, bench.Config, bench.Meeting, func(bench.Tick)) (*bench.Outcome, error) {
+			return nil, errors.New("no such host")
+		}), "beta: no such host"},
+		{"no clock", clocked{err: errors.New("no clock"), asked: new(int)}, "beta: no clock"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, err := bench.Conduct(t.Context(), conductor(player{}, row.b))
+				if r != nil || err == nil || !strings.Contains(err.Error(), row.why) {
+					t.Errorf("%v, %v; want no result and an error with %q", r, err, row.why)
+				}
 			})
-		}
-		r, err := bench.Conduct(t.Context(), conductor(fail("refused"), fail("unknown host")))
-		if r != nil || err == nil || !strings.Contains(err.Error(), "alpha: refused") || !strings.Contains(err.Error(), "beta: unknown host") {
-			t.Errorf("%v, %v", r, err)
-		}
-	})
+		})
+	}
 }
 
 // TestLateTick holds that a second waits three for who is late, and that the next ones catch up.

@@ -24,6 +24,16 @@ const (
 	defaultRoomSize    = 1000
 	defaultActive      = 1000
 	defaultSlow        = 0.1
+	defaultStorm       = time.Minute // to be back in
+
+	// Of a slow run readers stop reading half way. With 500 of them each is sent 5 MB in the second half:
+	// on loopback the target's kernel takes 2.6 MB before its program hears of it.
+	defaultSlowFor  = time.Minute
+	defaultSlowSize = 3 << 10
+
+	// defaultDeliveries each second are what the rate of messages is lowered to if that is not told: two
+	// processors that have both ends of the connections manage some 100,000.
+	defaultDeliveries = 30_000
 
 	// maxPlateau is enough for a target's pools to be full, so that the slope above it is that of
 	// connections alone.
@@ -38,7 +48,6 @@ func (c *Config) setDefaults() {
 	set(&c.Topic, defaultTopic)
 	set(&c.Params, "{}")
 	set(&c.ArrivalRate, defaultArrivalRate)
-	set(&c.Duration, defaultDuration)
 	set(&c.Hold, defaultHold)
 	set(&c.Heartbeat, defaultHeartbeat)
 	set(&c.Timeout, defaultTimeout)
@@ -56,12 +65,18 @@ func (c *Config) setDefaults() {
 		set(&c.Active, min(c.Connections, defaultActive))
 	case "rooms", "chat":
 		set(&c.Rooms, max(1, c.Connections/defaultRoomSize))
-		set(&c.Rate, 10*defaultRate)
+		set(&c.Rate, rateFor(10*defaultRate, c.Connections/c.Rooms))
+	case "storm":
+		set(&c.Duration, defaultStorm)
 	case "slow":
 		set(&c.Slow, defaultSlow)
+		set(&c.Duration, defaultSlowFor)
+		set(&c.Size, defaultSlowSize)
+		set(&c.Rate, rateFor(10*defaultRate, c.Connections))
 	}
 	set(&c.Event, "shout")
-	set(&c.Rate, defaultRate)
+	set(&c.Rate, rateFor(defaultRate, c.Connections))
+	set(&c.Duration, defaultDuration)
 	for c.Seed == 0 {
 		c.Seed = rand.Uint64()
 	}
@@ -72,6 +87,11 @@ func (c *Config) setDefaults() {
 		c.Plateau = min(maxPlateau, c.Connections/10)
 	}
 	c.Plateau = min(c.Plateau, c.Connections)
+}
+
+// rateFor is the rate most, or as many whole messages to so many receivers as make defaultDeliveries.
+func rateFor(most float64, receivers int) float64 {
+	return min(most, float64(max(1, defaultDeliveries/max(1, receivers))))
 }
 
 // set gives *p the value def if it has none.

@@ -105,6 +105,10 @@ func (l *Ledger) addKernel(from, to *sample.Kernel) {
 		l.unknown(where, "slabs and socket buffers", "/proc/meminfo cannot be read", true)
 		return
 	}
+	if l.ToConns-l.FromConns < ledgerConns {
+		l.unknown(where, "slabs and socket buffers", fmt.Sprintf("it needs %d connections or more", ledgerConns), true)
+		return
+	}
 	slabs, buffers := to.SlabBytes-from.SlabBytes, to.TCPBytes-from.TCPBytes
 	l.add(where, "slabs and socket buffers", slabs+buffers, true)
 	if from.Slabs == nil || to.Slabs == nil {

@@ -225,7 +225,7 @@ func (l *limits) refusals() string {
 		if l.short() {
 			return fmt.Sprintf("%s %s: %s.", side, l.bounded(), said)
 		}
-		return fmt.Sprintf("%s: %s, in %s connects.", side, said, grouped(l.Counts.Dials))
+		return fmt.Sprintf("%s: %s.", side, said)
 	}
 	return ""
 }

@@ -156,7 +156,7 @@ func TestLimit(t *testing.T) {
 		{"a firewall", func(r *Result) { short(r, ErrorCount{Kind: "not permitted", Count: 2600}) },
 			"The generator's host bounded the connections at 12,400 of the 15,000 asked for: 2,600 × not permitted."},
 		{"the target ends connections, and they come back", func(r *Result) { r.Errors = []ErrorCount{{Kind: "closed by server", Count: 4000}} },
-			"The target: 4,000 × closed by server, in 15,000 connects."},
+			"The target: 4,000 × closed by server."},
 		{"an interruption", func(r *Result) { short(r, ErrorCount{Kind: "interrupted", Count: 400}); r.Stopped = true },
 			"It was interrupted, with 12,400 of the 15,000 connections asked for."},
 		{"an interruption after few errors", func(r *Result) { short(r, ErrorCount{Kind: "reset by peer", Count: 4}); r.Stopped = true },

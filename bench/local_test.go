@@ -125,7 +125,7 @@ func TestLocalStorm(t *testing.T) {
 	if n := o.Counts; n.Upgrades != 200 || n.Joins != 200 || o.Latency[bench.LatencyRejoin].Count() != 100 {
 		t.Errorf("%+v, %v", n, o.Figures)
 	}
-	if len(o.Figures) != 2 {
+	if len(o.Figures) != 3 {
 		t.Errorf("figures %v", o.Figures)
 	}
 }

@@ -38,7 +38,7 @@ func (s *chat) traffic(ctx context.Context, c *crowd) {
 	kept := make(chan struct{})
 	go func() {
 		defer close(kept)
-		s.agenda.keep(keep, c)
+		s.agenda.keep(keep, c, c.watch.due)
 	}()
 	s.talk(ctx, c)
 	s.mu.Lock()

@@ -26,6 +26,10 @@ func (s *slow) traffic(ctx context.Context, c *crowd) {
 	s.send(ctx, c, c.cfg.Duration/2)
 }
 
+// deafBuffer is what the kernel takes for a reader who does not: little, so that its target is the one that
+// has to keep messages, which is what is measured. Left alone the kernel takes megabytes.
+const deafBuffer = 4 << 10
+
 // goDeaf has u read nothing more, from its next bytes on. It leaves its room's account.
 func (u *user) goDeaf(s *slow) {
 	u.mu.Lock()
@@ -35,6 +39,9 @@ func (u *user) goDeaf(s *slow) {
 	}
 	s.deaf.Add(1)
 	u.flags |= deaf
+	if b, ok := u.link.(interface{ SetReadBuffer(int) error }); ok {
+		_ = b.SetReadBuffer(deafBuffer)
+	}
 	u.crowd.exitLocked(u, true)
 	u.state = upgraded
 }
@@ -45,8 +52,10 @@ func (s *slow) closed(u *user) {
 	}
 }
 
+const figureDeaf = "readers that stopped reading"
+
 func (s *slow) outcome(o *Outcome) {
 	o.Figures = append(o.Figures,
-		Figure{"readers that stopped reading", float64(s.deaf.Load()), ""},
-		Figure{"of those, cut off by the target", float64(s.cutOff.Load()), ""})
+		Figure{figureDeaf, float64(s.deaf.Load()), ""},
+		Figure{"of those, cut off by the target meanwhile", float64(s.cutOff.Load()), ""})
 }

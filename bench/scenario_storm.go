@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// storm drops every connection at once, and each user comes back as phoenix.js does.
+// storm drops every connection at once, and each user comes back as phoenix.js does. No generator can begin
+// all connects at once; that it is behind does not make the run invalid, but is said.
 type storm struct {
 	still
 	agenda  *agenda
@@ -18,6 +19,7 @@ type storm struct {
 	half    atomic.Int64 // when half of them were back, on the crowd's clock
 	all     atomic.Int64
 	at      int64
+	behind  time.Duration // the most that a connect was begun late
 }
 
 func newStorm(cfg Config) *storm {
@@ -25,6 +27,18 @@ func newStorm(cfg Config) *storm {
 }
 
 func (s *storm) traffic(ctx context.Context, c *crowd) {
+	if !c.sleepUntil(ctx, c.now()+int64(stormCalm)) {
+		return
+	}
+	s.drop(ctx, c)
+	c.sleepUntil(ctx, c.now()+int64(stormCalm))
+}
+
+// stormCalm is a second to be sampled before the storm, and one after it, for its peak of memory.
+const stormCalm = 1200 * time.Millisecond
+
+// drop ends all connections and waits until their users are back.
+func (s *storm) drop(ctx context.Context, c *crowd) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Duration)
 	defer cancel()
 	s.total = c.counts.joined.Load()
@@ -44,7 +58,7 @@ func (s *storm) traffic(ctx context.Context, c *crowd) {
 	kept := make(chan struct{})
 	go func() {
 		defer close(kept)
-		s.agenda.keep(ctx, c)
+		s.agenda.keep(ctx, c, func(d time.Duration) { s.behind = max(s.behind, d) })
 	}()
 	c.awaitAll(ctx, c.cfg.Duration, func() bool { return s.away.Load() <= 0 })
 	cancel()
@@ -86,7 +100,14 @@ func (s *storm) outcome(o *Outcome) {
 	if half := s.half.Load(); half > 0 {
 		o.Figures = append(o.Figures, Figure{"half joined again after", time.Duration(half - s.at).Seconds(), "s"})
 	}
+	if s.total > 0 {
+		o.Figures = append(o.Figures, Figure{"the generator was behind with connects by", s.behind.Seconds(), "s"})
+	}
 	if all := s.all.Load(); all > 0 {
+		if 2*s.behind > time.Duration(all-s.at) {
+			o.Notes = append(o.Notes, fmt.Sprintf("The generator itself took %v to begin all connects, which is most of the time that it took: "+
+				"the target may be faster than it could show. Share the load among --agents.", s.behind.Round(time.Millisecond)))
+		}
 		o.Figures = append(o.Figures, Figure{"all joined again after", time.Duration(all - s.at).Seconds(), "s"})
 	} else if left := s.away.Load(); left > 0 {
 		o.Notes = append(o.Notes, fmt.Sprintf("%d of %d users had not joined again when the time was over (--duration).", left, s.total))

@@ -247,8 +247,10 @@ func (u *user) OnClose(_ poller.Conn, reason error) {
 	c.counts.closed.Add(1)
 	if u.flags&asked == 0 {
 		c.outLocked(u, false)
-		c.counts.lost.Add(1)
-		c.fail(u.lostLocked(reason))
+		if u.flags&deaf == 0 { // else it is what the target should do
+			c.counts.lost.Add(1)
+			c.fail(u.lostLocked(reason))
+		}
 	}
 	u.settleLocked()
 	u.state, u.link, u.await, u.beat = absent, nil, 0, 0

@@ -35,7 +35,34 @@ func (r *Result) nothingWorked() []string {
 	case n.Joins == 0 && r.Config.Protocol == Phoenix:
 		return []string{fmt.Sprintf("Nobody could join %s%s.", r.Config.Topic, r.worstError())}
 	}
+	return r.manyMissing()
+}
+
+// missingShare of the users may be lost, by a timeout or a port that was taken, without the run being worth
+// nothing.
+const missingShare = 0.01
+
+// manyMissing says that users are not there at the end who should be. In a chat some are away, and those
+// who stopped reading may have been cut off.
+func (r *Result) manyMissing() []string {
+	if r.Stopped || r.Config.Scenario == "chat" || len(r.lostGenerators()) > 0 {
+		return nil
+	}
+	n := r.Counts
+	if missing := n.Users - n.Joined - r.deaf(); float64(missing) > missingShare*float64(n.Users) {
+		return []string{fmt.Sprintf("%d of %d users were not there at the end%s.", missing, n.Users, r.worstError())}
+	}
 	return nil
+}
+
+// deaf is how many users stopped reading on purpose.
+func (r *Result) deaf() int64 {
+	for _, f := range r.Figures {
+		if f.Name == figureDeaf {
+			return int64(f.Value)
+		}
+	}
+	return 0
 }
 
 // worstError names the error that occurred most, as the end of a sentence.

@@ -74,6 +74,8 @@ func differences(a, b Named) (hard, soft []string) {
 	compare(&soft, "the time of the traffic", duration(x.Duration), duration(y.Duration))
 	compare(&soft, "the bytes of a message", count(int64(x.Size)), count(int64(y.Size)))
 	compare(&soft, "the number of generators", count(int64(len(a.Generators))), count(int64(len(b.Generators))))
+	compare(&soft, "the target's engine", a.Target.Engine, b.Target.Engine)
+	compare(&soft, "what the target calls itself", a.Target.Server, b.Target.Server)
 	compare(&soft, "the machine", hostLine(a.Result), hostLine(b.Result))
 	compare(&soft, "the version of the bench", a.Version, b.Version)
 	return hard, soft

@@ -41,6 +41,17 @@ func environment(r *bench.Result) []pair {
 	return shown
 }
 
+// targetName is whom the users connected to, as short as it can be said.
+func targetName(t bench.Target) string {
+	switch {
+	case t.Own && t.Engine != "":
+		return "a server of its own, engine " + t.Engine
+	case t.Own:
+		return "a server of its own"
+	}
+	return strings.Join(t.URLs, ", ")
+}
+
 func targetProgram(t bench.Target) string {
 	var parts []string
 	if t.Name != "" {

@@ -58,7 +58,11 @@ type printer struct {
 // verdict is as: INVALID  broadcast: 15,000 connections in 2m 00s.
 func (p *printer) verdict(r *bench.Result) {
 	p.WriteString(p.paint(r.Verdict))
-	p.paragraph(fmt.Sprintf("%s in %s", title(r), duration(r.Elapsed)), "  ", "")
+	of := fmt.Sprintf("%s in %s", title(r), duration(r.Elapsed))
+	if name := targetName(r.Target); name != "" {
+		of += ", to " + name
+	}
+	p.paragraph(of, "  ", "")
 	for _, reason := range r.Reasons {
 		p.item(reason)
 	}

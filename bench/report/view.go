@@ -101,6 +101,9 @@ func scenarioFigures(r *bench.Result) []pair {
 	for _, f := range r.Figures {
 		list = append(list, pair{f.Name, inUnit(f.Value, f.Unit)})
 	}
+	if r.Target.PeakRSS > 0 {
+		list = append(list, pair{"target, peak resident", byteCount(float64(r.Target.PeakRSS))})
+	}
 	return list
 }
 

@@ -155,7 +155,7 @@ func (o *driveOptions) plan(available int64) (asleep, awake int, note string, er
 	default:
 		awake = max(fits, driveSlope)
 		note = fmt.Sprintf("The sockets with a goroutine each are fewer: at %d KiB, %s fill a quarter of the memory. --compare chooses.",
-			driveAwakeBytes>>10, driveCount(awake))
+			driveAwakeBytes>>10, report.Count(int64(awake)))
 	}
 	err = errors.Join(fitsMemory(asleep, driveAsleepBytes, available), fitsMemory(awake, driveAwakeBytes, available))
 	return asleep, awake, note, err
@@ -178,7 +178,7 @@ func fitsMemory(sockets int, each, available int64) error {
 		return nil
 	}
 	return fmt.Errorf("%s sockets at up to %d bytes each do not fit into the %s that are available; %s do",
-		driveCount(sockets), each, driveBytes(available), driveCount(int(available/each)))
+		report.Count(int64(sockets)), each, report.Bytes(available), report.Count(available/each))
 }
 
 // driveEnd is how long a side has to end after SIGTERM.
@@ -195,7 +195,7 @@ func (o *driveOptions) start(cmd *cobra.Command, sockets int, hibernate bool) (*
 		how = "with a goroutine each"
 	}
 	if !o.quiet {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s sockets, %s\n", driveCount(sockets), how)
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s sockets, %s\n", report.Count(int64(sockets)), how)
 	}
 	args := append(strings.Fields(cmd.CommandPath())[1:], "--side",
 		"--connections", strconv.Itoa(sockets), "--hibernate="+strconv.FormatBool(hibernate), "--topic", o.topic,
@@ -213,11 +213,11 @@ func (o *driveOptions) start(cmd *cobra.Command, sockets int, hibernate bool) (*
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case err != nil:
-		return nil, fmt.Errorf("driving %s sockets %s: %w", driveCount(sockets), how, err)
+		return nil, fmt.Errorf("driving %s sockets %s: %w", report.Count(int64(sockets)), how, err)
 	}
 	var side driveSide
 	if err := json.Unmarshal(out, &side); err != nil {
-		return nil, fmt.Errorf("driving %s sockets %s: its result cannot be read: %w", driveCount(sockets), how, err)
+		return nil, fmt.Errorf("driving %s sockets %s: its result cannot be read: %w", report.Count(int64(sockets)), how, err)
 	}
 	return &side, nil
 }

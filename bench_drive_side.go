@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/dormouse-ws/dormouse/bench/report"
 	"github.com/dormouse-ws/dormouse/bench/sample"
 	"github.com/dormouse-ws/dormouse/server"
 	"github.com/dormouse-ws/dormouse/server/drive"
@@ -229,7 +230,7 @@ func (r *sideRun) joined(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%s of %s sockets are joined: %w", driveCount(n), driveCount(r.made), ctx.Err())
+			return fmt.Errorf("%s of %s sockets are joined: %w", report.Count(int64(n)), report.Count(int64(r.made)), ctx.Err())
 		}
 	}
 }
@@ -249,7 +250,7 @@ func (r *sideRun) broadcast(ctx context.Context) error {
 		}
 	}
 	if got, want := r.driver.Stats().Received-before, int64(r.made*r.o.broadcasts); got != want {
-		return fmt.Errorf("%d broadcasts to %s sockets: %d frames came, want %d", r.o.broadcasts, driveCount(r.made), got, want)
+		return fmt.Errorf("%d broadcasts to %s sockets: %d frames came, want %d", r.o.broadcasts, report.Count(int64(r.made)), got, want)
 	}
 	r.side.Broadcast = middle(took)
 	return nil

@@ -148,26 +148,13 @@ func TestDriveResultPrint(t *testing.T) {
 		"                                      hibernated  a goroutine each\n",
 		"sockets, joined                        1,000,000           100,000\n",
 		"resident, for each                         300 B           9,000 B\n",
-		"  for each, connect and join                 7µs              70µs\n",
-		"  CPU for each                            12.3µs            12.3µs\n",
+		"  for each, connect and join             7.00 µs           70.0 µs\n",
+		"  CPU for each                           12.3 µs           12.3 µs\n",
 		"push and reply                                 -                 -\n",
 		"takes 300 B, one that does not 9,000 B: 30 times as much.\nA note.\n",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
-		}
-	}
-}
-
-func TestDriveTexts(t *testing.T) {
-	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1000: "-1,000", -100: "-100"} {
-		if got := driveCount(n); got != want {
-			t.Errorf("driveCount(%d) = %s, want %s", n, got, want)
-		}
-	}
-	for d, want := range map[time.Duration]string{0: "-", 57: "57ns", 12345: "12.3µs", 6999999999: "7s", 93 * time.Second: "1m33s"} {
-		if got := driveTime(d); got != want {
-			t.Errorf("driveTime(%d) = %s, want %s", d, got, want)
 		}
 	}
 }

@@ -3,9 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dormouse-ws/dormouse/bench/report"
 )
 
 // A driveLine is a line of the table.
@@ -16,13 +17,13 @@ type driveLine struct {
 
 func driveLines() []driveLine {
 	return []driveLine{
-		{"sockets, joined", func(s *driveSide) string { return driveCount(s.Sockets) }},
-		{"resident, for each", func(s *driveSide) string { return driveCount(int(s.Each)) + " B" }},
-		{"resident at rest", func(s *driveSide) string { return driveBytes(s.Resident) }},
-		{"  heap, live", func(s *driveSide) string { return driveBytes(s.Heap) }},
-		{"  stacks", func(s *driveSide) string { return driveBytes(s.Stacks) }},
-		{"resident at its peak", func(s *driveSide) string { return driveBytes(s.Peak) }},
-		{"goroutines", func(s *driveSide) string { return driveCount(s.Goroutines) }},
+		{"sockets, joined", func(s *driveSide) string { return report.Count(int64(s.Sockets)) }},
+		{"resident, for each", func(s *driveSide) string { return report.Bytes(int64(s.Each)) }},
+		{"resident at rest", func(s *driveSide) string { return report.Bytes(s.Resident) }},
+		{"  heap, live", func(s *driveSide) string { return report.Bytes(s.Heap) }},
+		{"  stacks", func(s *driveSide) string { return report.Bytes(s.Stacks) }},
+		{"resident at its peak", func(s *driveSide) string { return report.Bytes(s.Peak) }},
+		{"goroutines", func(s *driveSide) string { return report.Count(int64(s.Goroutines)) }},
 		{"created in", func(s *driveSide) string { return driveTime(s.Created) }},
 		{"  for each, connect and join", func(s *driveSide) string { return driveTime(s.Created / time.Duration(s.Sockets)) }},
 		{"  CPU for each", func(s *driveSide) string { return driveTime(s.CPU) }},
@@ -56,7 +57,7 @@ func (r *driveResult) print(w io.Writer) error {
 	b.WriteByte('\n')
 	if h, a := r.Hibernated, r.Awake; h != nil && a != nil && h.Each > 0 {
 		fmt.Fprintf(&b, "\nA socket that sleeps takes %s B, one that does not %s B: %.0f times as much.\n",
-			driveCount(int(h.Each)), driveCount(int(a.Each)), a.Each/h.Each)
+			report.Count(int64(h.Each)), report.Count(int64(a.Each)), a.Each/h.Each)
 	}
 	if r.Note != "" {
 		fmt.Fprintf(&b, "%s\n", r.Note)
@@ -65,25 +66,10 @@ func (r *driveResult) print(w io.Writer) error {
 	return err
 }
 
-// driveCount writes 1000000 as 1,000,000.
-func driveCount(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-func driveBytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
-
-// driveTime writes a time with three digits, and what was not measured as a dash.
+// driveTime is a dash where nothing was measured.
 func driveTime(d time.Duration) string {
 	if d == 0 {
-		return "-"
+		return unknown
 	}
-	unit := time.Duration(1)
-	for unit*1000 <= d {
-		unit *= 10
-	}
-	return d.Round(unit).String()
+	return report.Duration(d)
 }

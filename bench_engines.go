@@ -121,7 +121,7 @@ func writeEngines(w io.Writer, results []*bench.Result) error {
 	for _, r := range results {
 		echo := r.Latency[bench.LatencyEcho].Summary()
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", r.Target.Engine, memoryEach(r), goroutines(r), cpuEach(r),
-			short(echo.P50), short(echo.P99), short(echo.P999), short(r.Latency[bench.LatencyConnect].Quantile(0.99)))
+			driveTime(echo.P50), driveTime(echo.P99), driveTime(echo.P999), driveTime(r.Latency[bench.LatencyConnect].Quantile(0.99)))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -182,17 +182,5 @@ func cpuEach(r *bench.Result) string {
 		return unknown
 	}
 	spent := last.Target.CPU - first.Target.CPU
-	return short(spent / time.Duration(last.Counts.Answered-first.Counts.Answered))
-}
-
-// short writes a time with three digits.
-func short(d time.Duration) string {
-	if d == 0 {
-		return unknown
-	}
-	digit := time.Duration(1)
-	for d/digit >= 1000 {
-		digit *= 10
-	}
-	return d.Round(digit).String()
+	return driveTime(spent / time.Duration(last.Counts.Answered-first.Counts.Answered))
 }

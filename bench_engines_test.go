@@ -51,7 +51,7 @@ func TestWriteEngines(t *testing.T) {
 	}
 	want := []string{
 		"engine B/connection goroutines CPU/request echo p50 p99 p99.9 connect p99",
-		"epoll 305 13 20µs 250µs 250µs 250µs 3ms",
+		"epoll 305 13 20.0 µs 250 µs 250 µs 250 µs 3.00 ms",
 		"netpoll - - - - - - -",
 		"",
 		"15000 connections, 100 of them with 500 requests/s for 2s.",
@@ -60,16 +60,6 @@ func TestWriteEngines(t *testing.T) {
 	}
 	if !slices.Equal(rows, want) {
 		t.Errorf("%q\nwant\n%q", rows, want)
-	}
-}
-
-func TestShort(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0: "-", 7: "7ns", 1234 * time.Nanosecond: "1.23µs", 123456 * time.Microsecond: "123ms", 61234 * time.Millisecond: "1m1.2s",
-	} {
-		if got := short(d); got != want {
-			t.Errorf("%d: %s, want %s", d, got, want)
-		}
 	}
 }
 

@@ -41,6 +41,12 @@ func inUnit(v float64, unit string) string {
 	return number(v) + " " + unit
 }
 
+// Count writes 15000 as 15,000, Bytes 3436000000 as 3.20 GiB, and Duration 845 µs with three digits in the
+// unit that suits it, as everything in a report is written.
+func Count(n int64) string            { return count(n) }
+func Bytes(n int64) string            { return byteCount(float64(n)) }
+func Duration(d time.Duration) string { return duration(d) }
+
 // count writes 15000 as 15,000.
 func count(n int64) string {
 	digits := strconv.FormatInt(n, 10)

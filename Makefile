@@ -78,7 +78,8 @@ e2e:
 else
 e2e: build browser $(packages) ## Run the phoenix client and a real browser against the real programs.
 	$(GO) build -o bin/fixture ./e2e/fixture
-	cd e2e && DORMOUSE_BIN=../bin/dormouse FIXTURE_BIN=../bin/fixture node --test --test-reporter=spec
+	$(GO) build -o bin/echoserver ./e2e/echoserver
+	cd e2e && DORMOUSE_BIN=../bin/dormouse FIXTURE_BIN=../bin/fixture ECHOSERVER_BIN=../bin/echoserver node --test --test-reporter=spec
 endif
 
 # A browser for the tests of the page: the one that is there, else Debian's where we may install it.

@@ -24,14 +24,14 @@ func (o *benchOptions) run(ctx context.Context, stdout, stderr io.Writer) error 
 	if err != nil {
 		return err
 	}
-	var progress func(bench.Point)
+	progress, done := func(bench.Point) {}, func() {}
 	if !o.quiet {
 		live := newLive(stderr, cfg)
-		defer live.Close()
 		defer context.AfterFunc(ctx, func() { live.Note(stopping) })()
-		progress = live.Point
+		progress, done = live.Point, live.Close
 	}
 	r, err := o.measure(ctx, cfg, progress)
+	done()
 	if r == nil {
 		return err
 	}

@@ -37,6 +37,7 @@ func reconcile(cfg *Config, outcomes []*Outcome, stopped bool) *tally {
 			topics[o.Rooms[i].Topic] = append(topics[o.Rooms[i].Topic], &o.Rooms[i])
 		}
 		if cfg.Scenario == "echo" {
+			t.Unbegun += o.Unbegun
 			t.Requests += o.Counts.Sent
 			t.Unanswered += max(0, o.Counts.Sent-o.Counts.Answered)
 		}
@@ -47,6 +48,9 @@ func reconcile(cfg *Config, outcomes []*Outcome, stopped bool) *tally {
 		t.Unanswered -= open
 	}
 	for _, topic := range slices.Sorted(maps.Keys(topics)) {
+		for _, r := range topics[topic] {
+			t.Extra += r.Forged
+		}
 		deliveries := mergeRooms(topic, topics[topic])
 		if stopped {
 			deliveries = dropOpen(deliveries)

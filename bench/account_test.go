@@ -32,31 +32,32 @@ func TestReconcile(t *testing.T) {
 		short    map[string]int64
 	}{
 		{"nothing", nil, false, Account{}, nil},
-		{"all came", []*Outcome{outcome(Room{"t", 3, []Message{sentBy(got(0, 3, 3)), sentBy(got(1, 3, 3))}})}, false,
+		{"all came", []*Outcome{outcome(Room{Topic: "t", Members: 3, Messages: []Message{sentBy(got(0, 3, 3)), sentBy(got(1, 3, 3))}})}, false,
 			Account{Messages: 2, Expected: 6, Received: 6}, nil},
-		{"one is missing", []*Outcome{outcome(Room{"t", 3, []Message{sentBy(got(0, 3, 3)), sentBy(got(1, 3, 2))}})}, false,
+		{"one is missing", []*Outcome{outcome(Room{Topic: "t", Members: 3, Messages: []Message{sentBy(got(0, 3, 3)), sentBy(got(1, 3, 2))}})}, false,
 			Account{Messages: 2, Expected: 6, Received: 5, Missing: 1, Worst: []Shortfall{{"t", 1, 3, 2, 0}}}, map[string]int64{"t": 1}},
-		{"one came twice", []*Outcome{outcome(Room{"t", 3, []Message{{Seq: 0, Sender: true, Expected: 3, Received: 3, Extra: 1}}})}, false,
+		{"one came twice", []*Outcome{outcome(Room{Topic: "t", Members: 3, Messages: []Message{{Seq: 0, Sender: true, Expected: 3, Received: 3, Extra: 1}}})}, false,
 			Account{Messages: 1, Expected: 3, Received: 3, Extra: 1, Worst: []Shortfall{{"t", 0, 3, 3, 1}}}, nil},
+		{"one was never sent", []*Outcome{outcome(Room{Topic: "t", Members: 3, Forged: 2})}, false, Account{Extra: 2}, nil},
 		{"who came later does not make up for who is missing", []*Outcome{
-			outcome(Room{"t", 3, []Message{sentBy(got(0, 3, 2))}}), outcome(Room{"t", 3, []Message{got(0, 3, 4)}})}, false,
+			outcome(Room{Topic: "t", Members: 3, Messages: []Message{sentBy(got(0, 3, 2))}}), outcome(Room{Topic: "t", Members: 3, Messages: []Message{got(0, 3, 4)}})}, false,
 			Account{Messages: 1, Expected: 6, Received: 6, Missing: 1, Worst: []Shortfall{{"t", 0, 6, 6, 0}}}, map[string]int64{"t": 1}},
 		{"another generator knows nothing of it", []*Outcome{
-			outcome(Room{"t", 3, []Message{sentBy(got(0, 3, 3)), sentBy(got(1, 3, 3))}}), outcome(Room{"t", 5, []Message{got(1, 5, 5)}})}, false,
+			outcome(Room{Topic: "t", Members: 3, Messages: []Message{sentBy(got(0, 3, 3)), sentBy(got(1, 3, 3))}}), outcome(Room{Topic: "t", Members: 5, Messages: []Message{got(1, 5, 5)}})}, false,
 			Account{Messages: 2, Expected: 16, Received: 11, Missing: 5, Worst: []Shortfall{{"t", 0, 8, 3, 0}}}, map[string]int64{"t": 5}},
 		{"another generator has nobody there", []*Outcome{
-			outcome(Room{"t", 3, []Message{sentBy(got(0, 3, 3))}}), outcome(Room{"t", 0, nil})}, false,
+			outcome(Room{Topic: "t", Members: 3, Messages: []Message{sentBy(got(0, 3, 3))}}), outcome(Room{Topic: "t", Members: 0, Messages: nil})}, false,
 			Account{Messages: 1, Expected: 3, Received: 3}, nil},
 		{"topics are apart", []*Outcome{
-			outcome(Room{"a", 1, []Message{sentBy(got(0, 1, 0))}}), outcome(Room{"b", 2, []Message{sentBy(got(0, 2, 0))}})}, false,
+			outcome(Room{Topic: "a", Members: 1, Messages: []Message{sentBy(got(0, 1, 0))}}), outcome(Room{Topic: "b", Members: 2, Messages: []Message{sentBy(got(0, 2, 0))}})}, false,
 			Account{Messages: 2, Expected: 3, Missing: 3, Worst: []Shortfall{{"b", 0, 2, 0, 0}, {"a", 0, 1, 0, 0}}}, map[string]int64{"a": 1, "b": 2}},
 		{"a message that was not sent after all", []*Outcome{
-			outcome(Room{"t", 3, []Message{got(0, 0, 0)}}), outcome(Room{"t", 3, nil})}, false, Account{}, nil},
-		{"its sender was lost", []*Outcome{outcome(Room{"t", 3, []Message{got(0, 3, 3)}})}, false,
+			outcome(Room{Topic: "t", Members: 3, Messages: []Message{got(0, 0, 0)}}), outcome(Room{Topic: "t", Members: 3, Messages: nil})}, false, Account{}, nil},
+		{"its sender was lost", []*Outcome{outcome(Room{Topic: "t", Members: 3, Messages: []Message{got(0, 3, 3)}})}, false,
 			Account{Messages: 1, Expected: 3, Received: 3}, nil},
-		{"in no order", []*Outcome{outcome(Room{"t", 1, []Message{got(1, 1, 1), got(0, 1, 1)}}), outcome(Room{"t", 1, []Message{got(0, 1, 1), got(1, 1, 1)}})}, false,
+		{"in no order", []*Outcome{outcome(Room{Topic: "t", Members: 1, Messages: []Message{got(1, 1, 1), got(0, 1, 1)}}), outcome(Room{Topic: "t", Members: 1, Messages: []Message{got(0, 1, 1), got(1, 1, 1)}})}, false,
 			Account{Messages: 2, Expected: 4, Received: 4}, nil},
-		{"stopped with two on their way", []*Outcome{outcome(Room{"t", 3, []Message{
+		{"stopped with two on their way", []*Outcome{outcome(Room{Topic: "t", Members: 3, Messages: []Message{
 			sentBy(got(0, 3, 2)), sentBy(got(1, 3, 3)), sentBy(got(2, 3, 1)), sentBy(got(3, 3, 0))}})}, true,
 			Account{Messages: 2, Expected: 6, Received: 5, Missing: 1, Worst: []Shortfall{{"t", 0, 3, 2, 0}}}, map[string]int64{"t": 1}},
 	} {
@@ -126,9 +127,9 @@ func TestReconcileTimes(t *testing.T) {
 		return m
 	}
 	const ms = time.Millisecond
-	a := outcome(Room{"t", 3, []Message{message(4*ms, 8*ms, 9*ms)}})
-	b := outcome(Room{"t", 4, []Message{message(2*ms, 3*ms, 3*ms, 40*ms)}})
-	none := outcome(Room{"t", 0, []Message{message()}})
+	a := outcome(Room{Topic: "t", Members: 3, Messages: []Message{message(4*ms, 8*ms, 9*ms)}})
+	b := outcome(Room{Topic: "t", Members: 4, Messages: []Message{message(2*ms, 3*ms, 3*ms, 40*ms)}})
+	none := outcome(Room{Topic: "t", Members: 0, Messages: []Message{message()}})
 	var r Result
 	reconcile(&Config{}, []*Outcome{none, a, b}, false).addTo(&r)
 	for name, want := range map[string]time.Duration{LatencyFirst: 2 * ms, LatencyMedian: 4 * ms, LatencyLast: 40 * ms} {

@@ -8,6 +8,9 @@ import (
 // beatStep is how often the next few users have their heartbeat.
 const beatStep = 10 * time.Millisecond
 
+// beatStall is how long this process must have stood still for heartbeats to be put off.
+const beatStall = time.Second
+
 // beat gives every user a heartbeat in each period, spread evenly: one goroutine walks round all of them,
 // so that none needs a timer. It returns when ctx ends.
 func (c *crowd) beat(ctx context.Context) {
@@ -17,7 +20,7 @@ func (c *crowd) beat(ctx context.Context) {
 	}
 	tick := time.NewTicker(beatStep)
 	defer tick.Stop()
-	start := time.Now()
+	start, at := time.Now(), time.Duration(0)
 	done := 0
 	for {
 		select {
@@ -25,7 +28,11 @@ func (c *crowd) beat(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		want := int(float64(len(c.users)) * float64(time.Since(start)) / float64(period))
+		if behind := time.Since(start) - at; behind > beatStall {
+			start = start.Add(behind) // or a user would have two heartbeats at once, and fail to answer the first
+		}
+		at = time.Since(start)
+		want := int(float64(len(c.users)) * float64(at) / float64(period))
 		for ; done < want; done++ {
 			if i := done % len(c.users); i < len(c.present()) {
 				u := &c.users[i]

@@ -249,6 +249,9 @@ func closeFix(code ws.StatusCode) string {
 	case 1011:
 		return "the server failed: its log says why"
 	}
+	if code >= 3000 { // RFC 6455 section 7.4.2
+		return "a code of the application: its documentation or its log says why"
+	}
 	return ""
 }
 

@@ -95,6 +95,7 @@ type Outcome struct {
 	Latency map[string]*Histogram `json:"latency"` // of the whole run
 	Errors  []ErrorCount          `json:"errors"`
 	Rooms   []Room                `json:"rooms"`   // of those in which something was sent, or expected
+	Unbegun int64                 `json:"unbegun"` // requests that were due and not begun, as nobody was free for them
 	Stopped bool                  `json:"stopped"` // ctx ended before it was done
 	Server  string                `json:"server"`  // what the target calls itself: its Server header
 	Host    Host                  `json:"host"`
@@ -115,6 +116,7 @@ type Room struct {
 	Topic    string    `json:"topic"`
 	Members  int64     `json:"members"` // its own users in it now
 	Messages []Message `json:"messages"`
+	Forged   int64     `json:"forged"` // deliveries of messages that nobody has sent
 }
 
 // A Message is the account of one broadcast.

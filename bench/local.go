@@ -187,7 +187,7 @@ func (r *localRun) outcome(stopped bool) *Outcome {
 		}
 	}
 	for _, room := range c.rooms {
-		if a := room.account(); len(a.Messages) > 0 || c.cfg.Parts > 1 {
+		if a := room.account(); len(a.Messages) > 0 || a.Forged > 0 || c.cfg.Parts > 1 {
 			o.Rooms = append(o.Rooms, a)
 		}
 	}

@@ -68,6 +68,7 @@ type Account struct {
 
 	Requests   int64 `json:"requests"` // that wanted an answer
 	Unanswered int64 `json:"unanswered"`
+	Unbegun    int64 `json:"unbegun"` // beside Requests: until Timeout after the last was due nobody was free for them
 
 	Worst []Shortfall `json:"worst,omitempty"` // the messages that miss most, at most maxShortfalls
 }

@@ -11,11 +11,13 @@ import (
 // had not begun to leave before it came. Who joins while a message is on its way may get it or not: both
 // are right, and neither counts.
 type room struct {
-	topic string
+	topic  string
+	shared bool // other generators send to it as well
 
 	mu       sync.Mutex // protects the following
 	members  int64
-	messages []*Message // by number; nil: not heard of yet
+	messages []*Message // by number; nil: another's, not heard of yet
+	forged   int64      // deliveries of messages that nobody has sent
 }
 
 // maxUnseen is how many of a room's messages may be on their way to a user who leaves, to be forgiven.
@@ -87,7 +89,7 @@ func (c *crowd) exitLocked(u *user, free bool) {
 	}
 	end := uint32(len(r.messages))
 	for n := uint32(1); n <= maxUnseen && n <= end-u.since; n++ {
-		if seq := end - n; !u.has(seq) {
+		if seq := end - n; !u.has(seq) && r.messages[seq] != nil {
 			r.messages[seq].Expected--
 		}
 	}
@@ -120,12 +122,15 @@ func (c *crowd) deliveredLocked(u *user, m mark) {
 		return
 	}
 	after := time.Duration(c.clock() - m.due)
-	fresh := u.note(m.seq)
 	r := c.rooms[u.room]
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !r.shared && int(m.seq) >= len(r.messages) {
+		r.forged++
+		return
+	}
 	a := r.atLocked(m.seq)
-	if !fresh {
+	if !u.note(m.seq) {
 		a.Extra++
 		return
 	}
@@ -154,7 +159,7 @@ func (r *room) missing() (n int64) {
 func (r *room) account() Room {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	a := Room{Topic: r.topic, Members: r.members}
+	a := Room{Topic: r.topic, Members: r.members, Forged: r.forged}
 	for _, m := range r.messages {
 		if m != nil {
 			a.Messages = append(a.Messages, *m)

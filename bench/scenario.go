@@ -60,7 +60,7 @@ func (hold) traffic(ctx context.Context, c *crowd) {
 // makeRooms makes the topics that users join, evenly.
 func (c *crowd) makeRooms() []*room {
 	if c.cfg.Rooms == 0 || c.cfg.Scenario != "rooms" && c.cfg.Scenario != "chat" {
-		return []*room{{topic: c.cfg.Topic}}
+		return []*room{{topic: c.cfg.Topic, shared: c.cfg.Parts > 1 && c.cfg.Part > 0}}
 	}
 	list := make([]*room, c.cfg.Rooms)
 	for i := range list {
@@ -83,7 +83,8 @@ type shot uint8
 
 const (
 	sent   shot = iota
-	notNow      // this user cannot send: it is not joined, or waits for an answer
+	notNow      // this user cannot send: it is not joined
+	busy        // likewise, but it will: it waits for an answer
 	never       // nobody can: a limit of the account is reached
 )
 
@@ -112,8 +113,11 @@ func (c *crowd) shout(u *user, due int64) shot {
 func (c *crowd) request(u *user, due int64) shot {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.state != joined || u.await != 0 {
+	switch {
+	case u.state != joined:
 		return notNow
+	case u.await != 0:
+		return busy
 	}
 	u.due = due
 	u.await = u.nextRefLocked()

@@ -9,8 +9,9 @@ import (
 // are idle. When nobody is free the next request waits, and its time counts from when it was due.
 type echo struct {
 	still
-	free chan struct{} // told when a request was answered while one waits
-	full int           // how often nobody was free
+	free    chan struct{} // told when a request was answered while one waits
+	full    int           // how often nobody was free
+	unbegun int64         // requests that could not be begun in time
 }
 
 func newEcho() *echo { return &echo{free: make(chan struct{}, 1)} }
@@ -27,25 +28,32 @@ func (e *echo) closed(u *user) { e.answered(u) }
 func (e *echo) traffic(ctx context.Context, c *crowd) {
 	active := min(c.cfg.Active, len(c.users))
 	rate := c.cfg.Rate * c.cfg.Share
-	next := 0
-	c.pace(ctx, steady{int(rate*c.cfg.Duration.Seconds() + 0.5), rate}, func(_ int, due int64) (waited time.Duration, on bool) {
-		for began := c.now(); ; waited = time.Duration(c.now() - began) {
+	n := int(rate*c.cfg.Duration.Seconds() + 0.5)
+	over := c.now() + int64(c.cfg.Duration+c.cfg.Timeout)
+	next, begun := 0, 0
+	c.pace(ctx, steady{n, rate}, func(_ int, due int64) (waited time.Duration, on bool) {
+		for began := c.now(); c.now() < over; waited = time.Duration(c.now() - began) {
+			there := false
 			for range active {
 				u := &c.users[next]
 				next = (next + 1) % active
-				if c.request(u, due) == sent {
+				switch c.request(u, due) {
+				case sent:
+					begun++
 					return waited, true
+				case busy:
+					there = true
 				}
 			}
-			if c.counts.joined.Load() == 0 {
-				return waited, false
-			}
-			e.full++
-			if !e.wait(ctx) {
-				return waited, false
+			if e.full++; !there || !e.wait(ctx) {
+				break
 			}
 		}
+		return waited, false
 	})
+	if ctx.Err() == nil { // it is the target that kept us from them
+		e.unbegun = int64(n - begun)
+	}
 }
 
 // echoPatience is how often a request that waits looks again, whatever it was told.
@@ -64,8 +72,9 @@ func (e *echo) wait(ctx context.Context) bool {
 }
 
 func (e *echo) outcome(o *Outcome) {
-	if e.full > 0 {
+	o.Unbegun = e.unbegun
+	if e.full > 0 && e.unbegun == 0 {
 		o.Notes = append(o.Notes, "At times every active user waited for an answer, so that requests began late: "+
-			"the target does not keep up with the rate, or --active is too small for it.")
+			"the target does not keep up with the rate, it was held up, or --active is too small.")
 	}
 }

@@ -19,7 +19,7 @@ func (s *slow) traffic(ctx context.Context, c *crowd) {
 		c.settle(ctx, c.cfg.Settle)
 	}
 	c.deliver.Store(atDeliver)
-	n := int(c.cfg.Slow*float64(len(c.users)) + 0.5)
+	n := min(int(c.cfg.Slow*float64(len(c.users))+0.5), len(c.users)-1)
 	for i := range n { // the last ones: the first is the sender
 		c.users[len(c.users)-1-i].goDeaf(s)
 	}

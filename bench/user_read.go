@@ -58,6 +58,24 @@ func (u *user) readLocked(k *cut, data []byte) {
 		return
 	}
 	k.dec.Push(data)
+	var ping lastPing
+	u.framesLocked(k, &ping)
+	if u.state == ending {
+		k.dec.Reset() // the rest is nobody's
+	} else if ping.came {
+		_ = u.writeLocked(ws.OpPong, ping.payload[:ping.size])
+	}
+}
+
+// A lastPing is the newest of the pings that came together. RFC 6455 section 5.5.3 lets it be answered for
+// all, so that a flood of them costs no write for each.
+type lastPing struct {
+	payload [125]byte
+	size    int
+	came    bool
+}
+
+func (u *user) framesLocked(k *cut, ping *lastPing) {
 	for u.state != ending {
 		part, ok, err := k.dec.Next()
 		switch {
@@ -65,13 +83,15 @@ func (u *user) readLocked(k *cut, data []byte) {
 			u.endLocked(err)
 		case !ok:
 			return
-		case part.Header.OpCode.IsControl():
-			u.controlLocked(part)
+		case part.Header.OpCode == ws.OpPing:
+			ping.came, ping.size = true, copy(ping.payload[:], part.Payload)
+		case part.Header.OpCode == ws.OpClose:
+			u.closeLocked(part)
+		case part.Header.OpCode == ws.OpPong:
 		default:
 			u.dataLocked(k, part)
 		}
 	}
-	k.dec.Reset() // the rest is nobody's: the connection is at its end
 }
 
 // upgradeLocked reads the response to the upgrade and returns what came behind it.
@@ -130,28 +150,21 @@ func (u *user) dataLocked(k *cut, p frame.Part) {
 	k.msg.Reset()
 }
 
-func (u *user) controlLocked(p frame.Part) {
-	switch p.Header.OpCode {
-	case ws.OpPing:
-		_ = u.writeLocked(ws.OpPong, p.Payload)
-	case ws.OpClose:
-		if u.state == ending {
-			return // the answer to ours; the server closes now
-		}
-		code, reason, err := frame.ParseClose(p.Payload)
-		if err == nil {
-			err = &closeError{code: uint16(code), reason: string(reason)}
-		}
-		u.crowd.outLocked(u, false)
-		u.crowd.counts.lost.Add(1)
-		u.crowd.fail(err)
-		u.flags |= asked
-		u.state = ending
-		s := scratches.Get().(*scratch)
-		s.b = frame.AppendClient(s.b[:0], ws.OpClose, newMask(), p.Payload)
-		u.link.CloseWith(s.b)
-		scratches.Put(s)
+// closeLocked answers the target's Close frame.
+func (u *user) closeLocked(p frame.Part) {
+	code, reason, err := frame.ParseClose(p.Payload)
+	if err == nil {
+		err = &closeError{code: uint16(code), reason: string(reason)}
 	}
+	u.crowd.outLocked(u, false)
+	u.crowd.counts.lost.Add(1)
+	u.crowd.fail(err)
+	u.flags |= asked
+	u.state = ending
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	s.b = frame.AppendClient(s.b[:0], ws.OpClose, newMask(), p.Payload)
+	u.link.CloseWith(s.b)
 }
 
 // messageLocked handles one message of Phoenix Channels.

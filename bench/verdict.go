@@ -83,10 +83,14 @@ func (t *tally) unbalanced() (reasons []string) {
 		reasons = append(reasons, fmt.Sprintf("%d of %d deliveries are missing: %s.", t.Missing, t.Expected, t.shortTopics()))
 	}
 	if t.Extra > 0 {
-		reasons = append(reasons, fmt.Sprintf("%d deliveries came that had come already.", t.Extra))
+		reasons = append(reasons, fmt.Sprintf("%d deliveries came that had come already, or that nobody had sent.", t.Extra))
 	}
 	if t.Unanswered > 0 {
 		reasons = append(reasons, fmt.Sprintf("%d of %d requests were not answered.", t.Unanswered, t.Requests))
+	}
+	if t.Unbegun > 0 {
+		reasons = append(reasons, fmt.Sprintf("%d requests were not begun: every active user waited for an answer, or was gone, "+
+			"until --timeout after the last one was due.", t.Unbegun))
 	}
 	return reasons
 }

@@ -31,7 +31,7 @@ func TestJudge(t *testing.T) {
 		{"no topics", Result{Counts: Counts{Dials: 10, Upgrades: 10}, Config: Config{Protocol: WebSocket}}, Account{}, nil, Valid, nil},
 		{"missing", Result{Counts: some}, Account{Expected: 1000, Received: 990, Missing: 10}, map[string]int64{"a": 1, "b": 4, "c": 1, "d": 2, "e": 2}, Failed,
 			[]string{"10 of 1000 deliveries are missing: 4 on b, 2 on d, 2 on e, the rest on 2 more topics."}},
-		{"twice", Result{Counts: some}, Account{Extra: 2}, nil, Failed, []string{"2 deliveries came that had come already."}},
+		{"twice", Result{Counts: some}, Account{Extra: 2}, nil, Failed, []string{"2 deliveries came that had come already, or that nobody had sent."}},
 		{"unanswered", Result{Counts: some}, Account{Requests: 50, Unanswered: 3}, nil, Failed, []string{"3 of 50 requests were not answered."}},
 		{"lost", Result{Counts: some, Generators: []GeneratorResult{{Name: "a:9900", Lost: "it ended."}}}, Account{}, nil, Invalid,
 			[]string{"A generator was lost: a:9900: it ended."}},

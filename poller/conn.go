@@ -3,6 +3,7 @@ package poller
 import (
 	"net"
 	"net/netip"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -83,6 +84,17 @@ func (c *conn) Detach() (net.Conn, error) {
 	unix.Close(int(c.fd))
 	e.gaveAway()
 	return nc, nil
+}
+
+// SetReadBuffer sets how many bytes the kernel takes for the connection before they are read (SO_RCVBUF,
+// socket(7), which doubles it), as net.TCPConn's does. Connections of this engine have it, for clients.
+func (c *conn) SetReadBuffer(bytes int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.is(stGone) {
+		return ErrClosed
+	}
+	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(int(c.fd), unix.SOL_SOCKET, unix.SO_RCVBUF, bytes))
 }
 
 // RemoteAddr implements Conn.

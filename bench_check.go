@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/dormouse-ws/dormouse/bench"
 	"github.com/dormouse-ws/dormouse/poller"
 )
@@ -86,10 +88,22 @@ func (o *benchOptions) checkFiles() error {
 		if file.path == "" {
 			continue
 		}
+		if info, err := os.Stat(file.path); err == nil && !info.Mode().IsRegular() {
+			if info.IsDir() {
+				return fmt.Errorf("%s is %q, which is a directory: want a file", file.flag, file.path)
+			}
+			continue // as /dev/stdout, which is written in place
+		}
 		dir := filepath.Dir(file.path)
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 			return fmt.Errorf("%s is %q: there is no directory %s", file.flag, file.path, dir)
 		}
+		if err := unix.Access(dir, unix.W_OK); err != nil {
+			return fmt.Errorf("%s is %q: cannot write to the directory %s: %w", file.flag, file.path, dir, err)
+		}
+	}
+	if o.json != "" && o.json == o.html {
+		return fmt.Errorf("--json and --html are both %q: want two files", o.json)
 	}
 	return nil
 }

@@ -20,6 +20,9 @@ import (
 	"github.com/dormouse-ws/dormouse/bench/sample"
 )
 
+// maxDriveWorkers is more than any host has processors for.
+const maxDriveWorkers = 1024
+
 // driveOptions are the flags of bench drive.
 type driveOptions struct {
 	connections int
@@ -101,8 +104,8 @@ func (o *driveOptions) check() error {
 		return fmt.Errorf("--connections and --compare must be at least %d: what one socket costs is a slope", driveSlope)
 	case !o.hibernate && o.compare >= 0:
 		return errors.New("--hibernate=false drives sockets that do not sleep alone: --compare has nothing to compare with")
-	case o.workers < 1:
-		return errors.New("--workers must be at least 1")
+	case o.workers < 1 || o.workers > maxDriveWorkers:
+		return fmt.Errorf("--workers is %d: want 1 to %d", o.workers, maxDriveWorkers)
 	case !strings.HasPrefix(o.topic, "rooms:"):
 		return fmt.Errorf("--topic is %q: the server that is driven has the topics of serve, rooms:NAME", o.topic)
 	}

@@ -34,6 +34,9 @@ func driveLines() []driveLine {
 	}
 }
 
+// driveEnough is how many sockets it takes for what the runtime has in stock to weigh little.
+const driveEnough = 10_000
+
 // print writes the result for people.
 func (r *driveResult) print(w io.Writer) error {
 	const row = "%-30s"
@@ -55,9 +58,12 @@ func (r *driveResult) print(w io.Writer) error {
 		}
 	}
 	b.WriteByte('\n')
-	if h, a := r.Hibernated, r.Awake; h != nil && a != nil && h.Each > 0 {
+	if h, a := r.Hibernated, r.Awake; h != nil && a != nil && h.Each > 0 && min(h.Sockets, a.Sockets) >= driveEnough {
 		fmt.Fprintf(&b, "\nA socket that sleeps takes %s B, one that does not %s B: %.0f times as much.\n",
 			report.Count(int64(h.Each)), report.Count(int64(a.Each)), a.Each/h.Each)
+	}
+	if h := r.Hibernated; h != nil && h.Sockets < driveEnough {
+		fmt.Fprintf(&b, "\nWith fewer than %s sockets the memory for each is mostly the runtime's stock.\n", report.Count(driveEnough))
 	}
 	if r.Note != "" {
 		fmt.Fprintf(&b, "%s\n", r.Note)

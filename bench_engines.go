@@ -70,7 +70,10 @@ func (o *benchOptions) runEngines(ctx context.Context, stdout, stderr io.Writer)
 	if len(results) == 0 {
 		return failed
 	}
-	err := errors.Join(writeEngines(stdout, results), o.saveEngines(results), failed)
+	if ctx.Err() != nil && (failed == nil || errors.Is(failed, context.Canceled)) {
+		failed = errors.New("interrupted: not all engines were measured")
+	}
+	err := errors.Join(o.saveEngines(results), writeEngines(stdout, results), failed)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,10 +16,10 @@ type secret struct {
 }
 
 var (
-	secretInQuery  = secret{regexp.MustCompile(`(?i)([?&][^=&]*(?:auth|key|passw|secret|token)[^=&]*=)[^&]+`), "${1}***"}
-	secretInHeader = secret{regexp.MustCompile(`(?i)^([^:]*(?:auth|cookie|key|secret|token)[^:]*:\s*).+`), "${1}***"}
+	secretInQuery  = secret{regexp.MustCompile(`(?i)([?&][^=&\s]*(?:auth|cred|jwt|key|pass|pwd|secret|session|sig|token)[^=&\s]*=)[^&#\s"]+`), "${1}***"}
+	secretInHeader = secret{regexp.MustCompile(`(?i)^([^:]*(?:auth|cookie|cred|jwt|key|secret|session|token)[^:]*:\s*).+`), "${1}***"}
 	secretInJSON   = secret{
-		regexp.MustCompile(`(?i)("[^"]*(?:auth|key|passw|secret|token)[^"]*"\s*:\s*)(?:"(?:[^"\\]|\\.)*"|[^\s,}]+)`), `${1}"***"`,
+		regexp.MustCompile(`(?i)("[^"]*(?:auth|cred|jwt|key|pass|pwd|secret|session|token)[^"]*"\s*:\s*)(?:"(?:[^"\\]|\\.)*"|[^\s,}]+)`), `${1}"***"`,
 	}
 )
 
@@ -28,6 +29,9 @@ func redact(r *bench.Result) {
 	var pairs []string // for a strings.Replacer
 	hide := func(s string, k secret) string {
 		hidden := k.at.ReplaceAllString(s, k.left)
+		if k == secretInJSON && !json.Valid([]byte(hidden)) {
+			hidden = `"***"` // an object or a list was the secret
+		}
 		if hidden != s {
 			pairs = append(pairs, s, hidden)
 		}
@@ -48,6 +52,7 @@ func redact(r *bench.Result) {
 	command := strings.NewReplacer(pairs...)
 	r.Command = slices.Clone(r.Command)
 	for i, arg := range r.Command {
-		r.Command[i] = command.Replace(arg)
+		r.Command[i] = secretInQuery.at.ReplaceAllString(command.Replace(arg), secretInQuery.left) // --metrics too
 	}
+	r.Notes = hideAll(r.Notes, secretInQuery)
 }

@@ -33,6 +33,9 @@ func (o *benchOptions) run(ctx context.Context, stdout, stderr io.Writer) error 
 	r, err := o.measure(ctx, cfg, progress)
 	done()
 	if r == nil {
+		if ctx.Err() != nil {
+			return errors.New("interrupted before the run began")
+		}
 		return err
 	}
 	if err := errors.Join(o.tell(stdout, r), err); err != nil {
@@ -60,13 +63,15 @@ func descriptor(w io.Writer) int {
 
 // tell writes the summary and the files.
 func (o *benchOptions) tell(stdout io.Writer, r *bench.Result) error {
-	errs := []error{report.WriteText(stdout, r, term.IsTerminal(descriptor(stdout)))}
+	var errs []error
 	if o.json != "" {
 		errs = append(errs, report.Save(o.json, r))
 	}
 	if o.html != "" {
 		errs = append(errs, report.WriteFile(o.html, func(w io.Writer) error { return report.WriteHTML(w, r) }))
 	}
+	// The last, as a closed pipe ends the program (SIGPIPE).
+	errs = append(errs, report.WriteText(stdout, r, term.IsTerminal(descriptor(stdout))))
 	return errors.Join(errs...)
 }
 
@@ -107,7 +112,12 @@ func (o *benchOptions) measure(ctx context.Context, cfg bench.Config, progress f
 	r, err := conduct(ctx, c, ownTarget(own, o.engine))
 	select {
 	case <-own.ended:
-		return r, own.death()
+		err := own.death()
+		if r != nil {
+			r.Verdict, r.Stopped = bench.Failed, false
+			r.Reasons = append([]string{"The bench's own server has ended on the way."}, r.Reasons...)
+		}
+		return r, err
 	default:
 		return r, err
 	}

@@ -60,6 +60,9 @@ func (r *run) open(stage int) {
 	if r.opened < 0 {
 		r.start()
 	}
+	if r.Target != nil {
+		r.Target.Renew()
+	}
 	for _, gate := range r.gates[r.opened+1 : stage+1] {
 		close(gate)
 	}

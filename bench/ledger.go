@@ -20,7 +20,7 @@ const ledgerConns = 1000
 
 // newLedger returns what each connection costs between two sizes, nil if there is none between them. With
 // bothEnds each connection is in the kernel twice.
-func newLedger(from, to size, bothEnds bool) *Ledger {
+func newLedger(from, to size, bothEnds bool, targets int) *Ledger {
 	n := to.conns - from.conns
 	if n <= 0 {
 		return nil
@@ -29,7 +29,11 @@ func newLedger(from, to size, bothEnds bool) *Ledger {
 	if n < ledgerConns {
 		l.Note = fmt.Sprintf("Only %d connections are between the two sizes: from %d on, what is in stock weighs little.", n, ledgerConns)
 	}
-	l.addProcess("target", from.target, to.target, "the target is not sampled: give its --pid or --metrics")
+	if targets > 1 {
+		l.unknown("target", "resident memory", "of several targets only the first is sampled", true)
+	} else {
+		l.addProcess("target", from.target, to.target, "the target is not sampled: give its --pid or --metrics")
+	}
 	l.addKernel(from.kernel, to.kernel)
 	l.addProcess("generator", known(from.generator), known(to.generator), "there is no /proc")
 	return l

@@ -99,7 +99,7 @@ kernel/socket buffers=5
 			if row.change != nil {
 				row.change(&from, &to)
 			}
-			l := newLedger(from, to, row.both)
+			l := newLedger(from, to, row.both, 1)
 			if l.FromConns != 1000 || l.ToConns != 15_000 || l.BothEnds != row.both || l.Note != "" {
 				t.Errorf("got %+v", l)
 			}
@@ -112,11 +112,11 @@ kernel/socket buffers=5
 
 func TestLedgerOfTooLittle(t *testing.T) {
 	for _, conns := range []int64{1000, 999} {
-		if l := newLedger(at(1000), at(conns), false); l != nil {
+		if l := newLedger(at(1000), at(conns), false, 1); l != nil {
 			t.Errorf("from 1,000 to %d connections: %+v", conns, l)
 		}
 	}
-	if l := newLedger(at(100), at(1000), false); l == nil || !strings.Contains(l.Note, "900") {
+	if l := newLedger(at(100), at(1000), false, 1); l == nil || !strings.Contains(l.Note, "900") {
 		t.Errorf("of 900 connections: %+v", l)
 	}
 }

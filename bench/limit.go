@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // limitOf says in a sentence what limited a run, and on which side. The first that fits counts, as each
@@ -18,7 +20,21 @@ import (
 //  5. what the network or the target refused for reasons of its own
 //  6. an interruption
 func limitOf(r *Result) string {
-	return newLimits(r, runtime.NumCPU()).sentence()
+	return newLimits(r, processorsOf(r.Target.PID)).sentence()
+}
+
+// processorsOf is how many processors this process and the target, if it is of this host, may use together.
+func processorsOf(pid int) int {
+	var own, its unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &own); err != nil {
+		return runtime.NumCPU()
+	}
+	if pid != 0 && unix.SchedGetaffinity(pid, &its) == nil {
+		for i := range own {
+			own[i] |= its[i]
+		}
+	}
+	return own.Count()
 }
 
 // limits is a Result that is asked what limited it.

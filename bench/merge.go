@@ -32,7 +32,7 @@ func (r *run) result() *Result {
 	})
 	res.addNote(r.notes()...)
 	if len(r.sizes) == 2 {
-		res.Ledger = newLedger(r.sizes[0], r.sizes[1], r.SameHost)
+		res.Ledger = newLedger(r.sizes[0], r.sizes[1], r.SameHost, len(r.Config.URLs))
 	}
 	t := reconcile(&res.Config, outcomes, res.Stopped)
 	t.addTo(res)

@@ -45,11 +45,15 @@ const missingShare = 0.01
 // manyMissing says that users are not there at the end who should be. In a chat some are away, and those
 // who stopped reading may have been cut off.
 func (r *Result) manyMissing() []string {
-	if r.Stopped || r.Config.Scenario == "chat" || len(r.lostGenerators()) > 0 {
+	if r.Config.Scenario == "chat" || len(r.lostGenerators()) > 0 {
 		return nil
 	}
 	n := r.Counts
-	if missing := n.Users - n.Joined - r.deaf(); float64(missing) > missingShare*float64(n.Users) {
+	missing := n.Users - n.Joined - r.deaf()
+	if r.Stopped { // who has not come by then is not missing, who was cut off is
+		missing = min(missing, n.Lost)
+	}
+	if float64(missing) > missingShare*float64(n.Users) {
 		return []string{fmt.Sprintf("%d of %d users were not there at the end%s.", missing, n.Users, r.worstError())}
 	}
 	return nil

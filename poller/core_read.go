@@ -1,5 +1,7 @@
 package poller
 
+import "bytes"
+
 // give calls OnData and holds what it did not take; false says that reading must wait. It is called by
 // the reading goroutine, as are touch and takeHeld. held says that data came from takeHeld: what is left
 // of it is kept as it is, for a flood of tiny messages takes many turns.
@@ -11,11 +13,11 @@ func (k *core) give(s socket, e *base, now uint32, data []byte, held bool) bool 
 	took := k.handler.OnData(s, data)
 	k.leave(s, e)
 	if took < len(data) && !k.is(stGone) {
-		if held {
-			k.holdAgain(data[took:])
-		} else {
-			k.hold(data[took:])
+		rest := data[took:]
+		if !held {
+			rest = bytes.Clone(rest)
 		}
+		k.holdAgain(rest)
 		return false
 	}
 	return true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,6 +25,7 @@ type Target struct {
 	PID        int    // of this host; 0: none is known
 	MetricsURL string // of its Prometheus metrics, as http://10.0.0.2:4000/metrics; "": none is known
 
+	renew   atomic.Bool
 	connect sync.Once
 	client  http.Client
 
@@ -56,6 +58,9 @@ func (t *Target) Glance(ctx context.Context) (*Process, error) {
 	return t.sample(ctx, scrapePeriod)
 }
 
+// Renew has the next Glance ask for the Go runtime, for what has just changed.
+func (t *Target) Renew() { t.renew.Store(true) }
+
 // sample scrapes if the last time is at least so long ago.
 func (t *Target) sample(ctx context.Context, period time.Duration) (*Process, error) {
 	if t.PID == 0 && t.MetricsURL == "" {
@@ -74,7 +79,7 @@ func (t *Target) sample(ctx context.Context, period time.Duration) (*Process, er
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if p == nil || time.Since(t.scraped) >= period {
+	if renew := t.renew.Swap(false); p == nil || renew || time.Since(t.scraped) >= period {
 		t.scraped, t.last = time.Now(), nil
 		told, err := t.scrape(ctx)
 		if unanswered = err; err == nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,18 +63,12 @@ func (o *agentOptions) serve(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	limit, err := poller.RaiseDescriptorLimit()
-	if err != nil {
+	if _, err := poller.RaiseDescriptorLimit(); err != nil {
 		log.Warn("cannot raise the descriptor limit", "err", err)
 	}
 	l, err := net.Listen("tcp", o.listen)
 	if err != nil {
 		return fmt.Errorf("--listen is %q: %w", o.listen, err)
 	}
-	allow := "loopback"
-	if len(o.allow) > 0 {
-		allow = strings.Join(o.allow, " ")
-	}
-	log.Info("waiting for a bench with --agents "+l.Addr().String(), "token", token != "", "allow", allow, "descriptors", limit)
 	return agent.Serve(ctx, l, agent.Options{Generator: bench.Local{}, Token: token, Allow: o.allow, MaxRun: o.maxRun, Log: log})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -81,6 +82,14 @@ func useFlags(cmd *cobra.Command, groups []flagGroup) {
 
 func asIs(s string) (string, error) { return s, nil }
 
+// notEmpty is asIs of what there is a default for: who writes nothing has a mistake in a script.
+func notEmpty(s string) (string, error) {
+	if s == "" {
+		return "", errors.New("want something; leave the flag out for the default")
+	}
+	return s, nil
+}
+
 // scenarioFlags are the flags that mean something to s.
 func scenarioFlags(s benchScenario, o *benchOptions) []flagGroup {
 	o.cfg.Scenario = s.name
@@ -109,7 +118,7 @@ func userFlags(s benchScenario, o *benchOptions, def bench.Config) flagGroup {
 	g, c := newFlagGroup("Users"), &o.cfg
 	o.most = cmp.Or(s.connections, defaultConnections)
 	flag(g, "connections", "N", "", fmt.Sprintf("how many, as 15000 or 15k (default: what the descriptor limit allows, at most %d)", o.most),
-		parseCount, assign(&c.Connections))
+		parseSome, assign(&c.Connections))
 	flag(g, "arrival-rate", "RATE", number(def.ArrivalRate), "how many arrive each second", parseRate, assign(&c.ArrivalRate))
 	flag(g, "phase", "TIME@RATE", "", "how they arrive instead of that, as 10s@1000/s; repeatable", bench.ParsePhase, collect(&c.Phases))
 	flag(g, "plateau", "N", "", "let arrivals rest at this number, to read memory at two sizes; 0: do not (default: a tenth, at most 1000)",
@@ -121,8 +130,8 @@ func userFlags(s benchScenario, o *benchOptions, def bench.Config) flagGroup {
 	if s.rooms {
 		topic = "that they join, with a colon and the room's number behind it"
 	}
-	flag(g, "topic", "TOPIC", def.Topic, topic, asIs, assign(&c.Topic))
-	flag(g, "params", "JSON", def.Params, "the object that they join with", asIs, assign(&c.Params))
+	flag(g, "topic", "TOPIC", def.Topic, topic, notEmpty, assign(&c.Topic))
+	flag(g, "params", "JSON", def.Params, "the object that they join with", notEmpty, assign(&c.Params))
 	if s.rooms {
 		flag(g, "rooms", "N", "", "how many topics (default: one for each 1000 connections)", parseCount, assign(&c.Rooms))
 	}
@@ -150,8 +159,8 @@ func trafficFlags(s benchScenario, o *benchOptions, def bench.Config) flagGroup 
 	if s.reply {
 		event = "that is pushed, and that the target answers with the payload"
 	}
-	flag(g, "event", "EVENT", def.Event, event, asIs, assign(&c.Event))
-	flag(g, "payload", "JSON", def.Payload, "its payload, with %m for the mark by which a message is known again", asIs, assign(&c.Payload))
+	flag(g, "event", "EVENT", def.Event, event, notEmpty, assign(&c.Event))
+	flag(g, "payload", "JSON", def.Payload, "its payload, with %m for the mark by which a message is known again", notEmpty, assign(&c.Payload))
 	size := ""
 	if def.Size > 0 {
 		size = strconv.Itoa(def.Size)

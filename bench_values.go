@@ -63,6 +63,15 @@ func parseCount(s string) (int, error) {
 	return int(whole), nil
 }
 
+// parseSome is parseCount without 0.
+func parseSome(s string) (int, error) {
+	n, err := parseCount(s)
+	if err == nil && n == 0 {
+		err = errors.New("want 1 at least; leave the flag out for the default")
+	}
+	return n, err
+}
+
 // parseRate reads how many there are each second, as 1000, 10k or 0.5/s.
 func parseRate(s string) (float64, error) {
 	n, err := parseNumber(strings.TrimSuffix(s, "/s"))

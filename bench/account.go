@@ -23,6 +23,7 @@ type delivery struct {
 	topic                            string
 	seq                              uint32
 	known                            bool // it was sent: its sender says so, or somebody has it
+	open                             bool // it may still have been on its way
 	expected, received, missing, exc int64
 	first, median, last              time.Duration
 }
@@ -36,8 +37,8 @@ func reconcile(cfg *Config, outcomes []*Outcome, stopped bool) *tally {
 		for i := range o.Rooms {
 			topics[o.Rooms[i].Topic] = append(topics[o.Rooms[i].Topic], &o.Rooms[i])
 		}
+		t.Unsent += o.Unsent
 		if cfg.Scenario == "echo" {
-			t.Unbegun += o.Unbegun
 			t.Requests += o.Counts.Sent
 			t.Unanswered += max(0, o.Counts.Sent-o.Counts.Answered)
 		}
@@ -118,13 +119,17 @@ func (d *delivery) add(m *Message) {
 	d.received += m.Received
 	d.missing += max(0, m.Expected-m.Received)
 	d.exc += m.Extra
+	d.open = d.open || m.Open
+	if m.Sender { // who sends knows exactly who must get it
+		d.exc += max(0, m.Received-m.Expected)
+	}
 }
 
 // dropOpen leaves out the newest messages of a topic up to the first that everybody has. They come in
 // order: behind that one nothing can have been on its way.
 func dropOpen(deliveries []delivery) []delivery {
 	n := len(deliveries)
-	for n > 0 && deliveries[n-1].missing > 0 {
+	for n > 0 && deliveries[n-1].missing > 0 && deliveries[n-1].open {
 		n--
 	}
 	return deliveries[:n]

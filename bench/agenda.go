@@ -49,6 +49,15 @@ func (a *agenda) add(u *user, after time.Duration) {
 	}
 }
 
+// postpone moves what was due before at to it: nobody has kept the agenda until then.
+func (a *agenda) postpone(at int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range a.heap { // in a heap they stay in order
+		a.heap[i].at = max(a.heap[i].at, at)
+	}
+}
+
 // keep keeps the appointments until ctx ends, and tells behind how late each was.
 func (a *agenda) keep(ctx context.Context, c *crowd, behind func(time.Duration)) {
 	t := time.NewTimer(time.Hour)

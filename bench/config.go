@@ -154,10 +154,12 @@ func (c Config) Check() (Config, error) {
 		return c, fmt.Errorf("the scenario %s needs topics, which the protocol %s does not have; connect, echo and storm work with it", c.Scenario, c.Protocol)
 	case c.Connections < 1:
 		return c, fmt.Errorf("%d connections: want at least 1", c.Connections)
+	case c.Rooms < 0 || c.Rooms > max(c.Connections, c.Parts) || c.Active < 0:
+		return c, fmt.Errorf("%d rooms, and %d active users, for %d connections: want at least one user for each room", c.Rooms, c.Active, c.Connections)
 	case c.Slow < 0 || c.Slow >= 1:
 		return c, fmt.Errorf("a share of %g slow readers: want at least 0 and less than 1", c.Slow)
-	case c.Rate <= 0 || c.ArrivalRate <= 0:
-		return c, errors.New("a rate must be above 0")
+	case !(c.Rate > 0 && c.Rate <= maxRate) || !(c.ArrivalRate > 0 && c.ArrivalRate <= maxRate):
+		return c, fmt.Errorf("a rate must be above 0 and at most %g each second", maxRate)
 	case c.Size > maxSize:
 		return c, fmt.Errorf("a size of %d bytes: at most %d", c.Size, maxSize)
 	case c.Timeout <= 0 || c.Settle <= 0 || c.Duration <= 0 || c.Hold < 0:

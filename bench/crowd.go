@@ -20,6 +20,7 @@ type crowd struct {
 	sources *sources
 	engine  *poller.Epoll
 	script  script
+	unsent  int64                  // messages and requests that were due and not sent; owned by the traffic
 	server  atomic.Pointer[string] // the Server header of the first upgrade
 	watch   *watch
 	run     uint32 // marks of other runs are not ours

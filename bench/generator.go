@@ -95,7 +95,7 @@ type Outcome struct {
 	Latency map[string]*Histogram `json:"latency"` // of the whole run
 	Errors  []ErrorCount          `json:"errors"`
 	Rooms   []Room                `json:"rooms"`   // of those in which something was sent, or expected
-	Unbegun int64                 `json:"unbegun"` // requests that were due and not begun, as nobody was free for them
+	Unsent  int64                 `json:"unsent"`  // messages and requests that were due, and nobody was there or free to send
 	Stopped bool                  `json:"stopped"` // ctx ended before it was done
 	Server  string                `json:"server"`  // what the target calls itself: its Server header
 	Host    Host                  `json:"host"`
@@ -122,11 +122,12 @@ type Room struct {
 // A Message is the account of one broadcast.
 type Message struct {
 	Seq      uint32        `json:"seq"`
-	Sender   bool          `json:"sender"`   // this generator sent it
-	Expected int64         `json:"expected"` // its own users who must get it
-	Received int64         `json:"received"` // those of them who did
-	Extra    int64         `json:"extra"`    // deliveries beyond one for each
-	First    time.Duration `json:"first"`    // from when it was due
+	Sender   bool          `json:"sender"`         // this generator sent it
+	Expected int64         `json:"expected"`       // its own users who must get it
+	Received int64         `json:"received"`       // those of them who did
+	Extra    int64         `json:"extra"`          // deliveries beyond one for each
+	Open     bool          `json:"open,omitempty"` // the run was stopped while it may have been on its way
+	First    time.Duration `json:"first"`          // from when it was due
 	Last     time.Duration `json:"last"`
 	Spread   Spread        `json:"spread"` // of the times of all receivers
 }

@@ -30,7 +30,7 @@ func newHDR() *hdrhistogram.Histogram { return hdrs.Get().(*hdrhistogram.Histogr
 
 // free empties h and gives its memory to others.
 func (h *Histogram) free() {
-	if h.h != nil {
+	if h != nil && h.h != nil {
 		h.h.Reset()
 		hdrs.Put(h.h)
 		h.h = nil

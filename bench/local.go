@@ -175,7 +175,7 @@ func (r *localRun) outcome(stopped bool) *Outcome {
 	c := r.crowd
 	o := &Outcome{
 		Counts: c.snapshot(), Latency: map[string]*Histogram{}, Errors: c.errorCounts(), Stopped: stopped,
-		Host: readHost(), Marks: r.marks,
+		Host: readHost(), Marks: r.marks, Unsent: c.unsent,
 	}
 	if s := c.server.Load(); s != nil {
 		o.Server = *s
@@ -186,8 +186,14 @@ func (r *localRun) outcome(stopped bool) *Outcome {
 			o.Latency[name] = h
 		}
 	}
+	open := c.now()
+	if stopped { // a message had all its time if that is longer than twice what any has taken
+		for _, room := range c.rooms {
+			open = min(open, c.now()-int64(stopSettle+2*room.slowest()))
+		}
+	}
 	for _, room := range c.rooms {
-		if a := room.account(); len(a.Messages) > 0 || a.Forged > 0 || c.cfg.Parts > 1 {
+		if a := room.account(open); len(a.Messages) > 0 || a.Forged > 0 || c.cfg.Parts > 1 {
 			o.Rooms = append(o.Rooms, a)
 		}
 	}

@@ -68,7 +68,8 @@ type Account struct {
 
 	Requests   int64 `json:"requests"` // that wanted an answer
 	Unanswered int64 `json:"unanswered"`
-	Unbegun    int64 `json:"unbegun"` // beside Requests: until Timeout after the last was due nobody was free for them
+
+	Unsent int64 `json:"unsent"` // messages and requests beside these that were due, and nobody was there or free to send
 
 	Worst []Shortfall `json:"worst,omitempty"` // the messages that miss most, at most maxShortfalls
 }

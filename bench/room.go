@@ -16,38 +16,48 @@ type room struct {
 
 	mu       sync.Mutex // protects the following
 	members  int64
-	messages []*Message // by number; nil: another's, not heard of yet
-	forged   int64      // deliveries of messages that nobody has sent
+	messages []*entry // by number; nil: another's, not heard of yet
+	whole    int      // all messages below it have come to all
+	forged   int64    // deliveries of messages that nobody has sent
 }
 
-// maxUnseen is how many of a room's messages may be on their way to a user who leaves, to be forgiven.
+// An entry is what a room knows of a message.
+type entry struct {
+	Message
+	due int64 // on the crowd's clock; of another generator's, when it was first heard of
+}
+
+// maxUnseen is of how many messages behind the newest a user knows which have come.
 const maxUnseen = 64
+
+// reorderFor is how long a message may be overtaken by others, as those of other senders: it is not lost yet.
+const reorderFor = int64(time.Second)
 
 // at returns the account of message seq. One that another generator has sent begins with the first
 // delivery: all members of the moment are to get it.
-func (r *room) atLocked(seq uint32) *Message {
+func (r *room) atLocked(seq uint32, due int64) *entry {
 	for int(seq) >= len(r.messages) {
 		r.messages = append(r.messages, nil)
 	}
 	if r.messages[seq] == nil {
-		r.messages[seq] = &Message{Seq: seq, Expected: r.members}
+		r.messages[seq] = &entry{Message: Message{Seq: seq, Expected: r.members}, due: due}
 	}
 	return r.messages[seq]
 }
 
-// maxMessages bounds what an account holds: 900 B each.
+// maxMessages bounds what the accounts of all rooms together hold: 900 B each.
 const maxMessages = 1_000_000
 
 // send opens the account of a new message by a member and returns its number; false if there is no room
 // for one. others says that it does not come back to the sender, whose lock is held.
-func (r *room) send(by *user, others bool) (seq uint32, ok bool) {
+func (r *room) send(by *user, due int64, others bool) (seq uint32, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.messages) >= maxMessages {
+	if len(r.messages) >= by.crowd.maxMessages() {
 		return 0, false
 	}
 	seq = uint32(len(r.messages))
-	m := r.atLocked(seq)
+	m := r.atLocked(seq, due)
 	m.Sender = true
 	if others {
 		m.Expected--
@@ -87,13 +97,17 @@ func (c *crowd) exitLocked(u *user, free bool) {
 	if !free {
 		return
 	}
-	end := uint32(len(r.messages))
-	for n := uint32(1); n <= maxUnseen && n <= end-u.since; n++ {
-		if seq := end - n; !u.has(seq) && r.messages[seq] != nil {
-			r.messages[seq].Expected--
+	now := c.now()
+	for seq := max(u.since, u.high-min(u.high, maxUnseen)); seq < uint32(len(r.messages)); seq++ {
+		m := r.messages[seq]
+		if m != nil && !u.has(seq) && (seq >= u.high || now-m.due < reorderFor) {
+			m.Expected--
 		}
 	}
 }
+
+// maxMessages is what one room may hold.
+func (c *crowd) maxMessages() int { return max(1, maxMessages/len(c.rooms)) }
 
 // has reports whether u has got message seq, of the newest of its room.
 func (u *user) has(seq uint32) bool {
@@ -118,7 +132,7 @@ func (u *user) note(seq uint32) bool {
 
 // deliveredLocked counts a delivery of a message of u's room. The user's lock is held.
 func (c *crowd) deliveredLocked(u *user, m mark) {
-	if u.state != joined || m.seq < u.since || m.seq >= maxMessages || u.flags&deaf != 0 {
+	if u.state != joined || m.seq < u.since || int(m.seq) >= c.maxMessages() || u.flags&deaf != 0 {
 		return
 	}
 	after := time.Duration(c.clock() - m.due)
@@ -129,7 +143,7 @@ func (c *crowd) deliveredLocked(u *user, m mark) {
 		r.forged++
 		return
 	}
-	a := r.atLocked(m.seq)
+	a := r.atLocked(m.seq, c.now())
 	if !u.note(m.seq) {
 		a.Extra++
 		return
@@ -147,23 +161,42 @@ func (c *crowd) deliveredLocked(u *user, m mark) {
 func (r *room) missing() (n int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, m := range r.messages {
-		if m != nil && m.Received < m.Expected {
+	for r.whole < len(r.messages) && r.messages[r.whole].complete() {
+		r.whole++
+	}
+	for _, m := range r.messages[r.whole:] {
+		if !m.complete() {
 			n += m.Expected - m.Received
 		}
 	}
 	return n
 }
 
-// account returns a copy of what the room knows.
-func (r *room) account() Room {
+// complete reports whether nothing more is to come, as far as is known.
+func (m *entry) complete() bool { return m == nil || m.Received >= m.Expected }
+
+// account returns a copy of what the room knows. Messages that were due after open may still be on their way.
+func (r *room) account(open int64) Room {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a := Room{Topic: r.topic, Members: r.members, Forged: r.forged}
 	for _, m := range r.messages {
 		if m != nil {
-			a.Messages = append(a.Messages, *m)
+			m.Open = m.due > open
+			a.Messages = append(a.Messages, m.Message)
 		}
 	}
 	return a
+}
+
+// slowest is the longest time that a delivery has taken.
+func (r *room) slowest() (longest time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range r.messages {
+		if m != nil {
+			longest = max(longest, m.Last)
+		}
+	}
+	return longest
 }

@@ -14,6 +14,7 @@ type roomModel struct {
 	got      []map[int]bool // who has
 	extra    []int64
 	since    map[int]int // the first message that counts for a member
+	high     map[int]int // behind the newest that a member has
 }
 
 // TestRoomAccount plays random comings, goings, sends and deliveries against a model of sets.
@@ -29,7 +30,7 @@ func TestRoomAccount(t *testing.T) {
 func playRoom(t *testing.T, r *rand.Rand) {
 	const people, steps = 8, 400
 	c := &crowd{rooms: []*room{{topic: "t"}}, users: make([]user, people), began: time.Now()}
-	m := &roomModel{in: map[int]bool{}, since: map[int]int{}}
+	m := &roomModel{in: map[int]bool{}, since: map[int]int{}, high: map[int]int{}}
 	for i := range c.users {
 		c.users[i].crowd, c.users[i].index = c, uint32(i)
 	}
@@ -56,7 +57,7 @@ func (m *roomModel) enter(c *crowd, u *user, i int) {
 	}
 	u.state = joined
 	c.enterLocked(u)
-	m.in[i], m.since[i] = true, len(m.expected)
+	m.in[i], m.since[i], m.high[i] = true, len(m.expected), len(m.expected)
 }
 
 func (m *roomModel) exit(c *crowd, u *user, i int, free bool) {
@@ -66,7 +67,7 @@ func (m *roomModel) exit(c *crowd, u *user, i int, free bool) {
 	c.exitLocked(u, free)
 	u.state = upgraded
 	delete(m.in, i)
-	for seq := max(m.since[i], len(m.expected)-maxUnseen); free && seq < len(m.expected); seq++ {
+	for seq := max(m.since[i], m.high[i]-maxUnseen); free && seq < len(m.expected); seq++ {
 		if !m.got[seq][i] {
 			delete(m.expected[seq], i)
 		}
@@ -78,7 +79,7 @@ func (m *roomModel) send(t *testing.T, c *crowd, u *user, i int) {
 		return
 	}
 	others := i%2 == 0
-	seq, ok := c.rooms[0].send(u, others)
+	seq, ok := c.rooms[0].send(u, c.now(), others)
 	if !ok || int(seq) != len(m.expected) {
 		t.Fatalf("message %d got number %d, %v", len(m.expected), seq, ok)
 	}
@@ -92,6 +93,7 @@ func (m *roomModel) send(t *testing.T, c *crowd, u *user, i int) {
 	m.expected, m.got, m.extra = append(m.expected, want), append(m.got, map[int]bool{}), append(m.extra, 0)
 	if others {
 		m.got[seq][i] = true // it has it, but nothing counts
+		m.high[i] = int(seq) + 1
 	}
 }
 
@@ -108,12 +110,13 @@ func (m *roomModel) deliver(c *crowd, u *user, i int, r *rand.Rand) {
 		m.extra[seq]++
 	default:
 		m.got[seq][i] = true
+		m.high[i] = max(m.high[i], seq+1)
 	}
 }
 
 func (m *roomModel) compare(t *testing.T, c *crowd) {
 	t.Helper()
-	for _, a := range c.rooms[0].account().Messages {
+	for _, a := range c.rooms[0].account(0).Messages {
 		received := int64(0)
 		for i := range m.got[a.Seq] {
 			if m.expected[a.Seq][i] {
@@ -134,7 +137,7 @@ func TestRoomLost(t *testing.T) {
 		u.crowd, u.state = c, joined
 		c.enterLocked(u)
 	}
-	seq, _ := c.rooms[0].send(&c.users[0], false)
+	seq, _ := c.rooms[0].send(&c.users[0], c.now(), false)
 	c.deliveredLocked(&c.users[0], mark{seq: seq, due: c.clock()})
 	c.exitLocked(&c.users[1], true)  // goes by itself: is forgiven
 	c.exitLocked(&c.users[2], false) // is cut off: misses it

@@ -57,6 +57,9 @@ func (hold) traffic(ctx context.Context, c *crowd) {
 	c.sleepUntil(ctx, c.now()+int64(c.cfg.Hold))
 }
 
+// events is how many are due in d at rate each second: one at least.
+func events(rate float64, d time.Duration) int { return max(1, int(rate*d.Seconds()+0.5)) }
+
 // makeRooms makes the topics that users join, evenly.
 func (c *crowd) makeRooms() []*room {
 	if c.cfg.Rooms == 0 || c.cfg.Scenario != "rooms" && c.cfg.Scenario != "chat" {
@@ -82,10 +85,11 @@ func (c *crowd) random() *rand.Rand {
 type shot uint8
 
 const (
-	sent   shot = iota
-	notNow      // this user cannot send: it is not joined
-	busy        // likewise, but it will: it waits for an answer
-	never       // nobody can: a limit of the account is reached
+	sent    shot = iota
+	notNow       // this user cannot send: it is not joined
+	busy         // likewise, but it will: it waits for an answer
+	refused      // its connection took no more
+	never        // nobody can: a limit of the account is reached
 )
 
 // shout has u push a message to its topic, due at a time of the crowd's clock.
@@ -96,14 +100,14 @@ func (c *crowd) shout(u *user, due int64) shot {
 		return notNow
 	}
 	r := c.rooms[u.room]
-	seq, ok := r.send(u, c.cfg.Others)
+	seq, ok := r.send(u, due, c.cfg.Others)
 	if !ok {
 		return never
 	}
 	if err := u.pushLocked(u.nextRefLocked(), seq, due); err != nil {
 		r.withdraw(seq)
 		c.fail(err)
-		return sent
+		return refused
 	}
 	c.counts.sent.Add(1)
 	return sent
@@ -125,7 +129,7 @@ func (c *crowd) request(u *user, due int64) shot {
 	if err := u.pushLocked(u.await, u.await, due); err != nil {
 		u.await = 0
 		c.fail(err)
-		return sent
+		return refused
 	}
 	c.awaiting.Add(1)
 	c.counts.sent.Add(1)
@@ -150,7 +154,7 @@ func (u *user) pushLocked(ref, seq uint32, due int64) error {
 
 // awaitAll waits until done, asked again and again, or until patience is over or ctx ends.
 func (c *crowd) awaitAll(ctx context.Context, patience time.Duration, done func() bool) bool {
-	look := time.NewTicker(5 * time.Millisecond)
+	look := time.NewTicker(10 * time.Millisecond)
 	defer look.Stop()
 	over := time.NewTimer(patience)
 	defer over.Stop()

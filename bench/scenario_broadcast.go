@@ -22,17 +22,14 @@ func (b *broadcast) send(ctx context.Context, c *crowd, d time.Duration) {
 		c.sleepUntil(ctx, c.now()+int64(d))
 		return
 	}
-	c.pace(ctx, steady{int(c.cfg.Rate*d.Seconds() + 0.5), c.cfg.Rate}, func(_ int, due int64) (time.Duration, bool) {
+	c.shouts(ctx, events(c.cfg.Rate, d), c.cfg.Rate, func(due int64) shot {
 		for range c.users {
-			switch c.shout(&c.users[b.sender], due) {
-			case sent:
-				return 0, true
-			case never:
-				return 0, false
+			if s := c.shout(&c.users[b.sender], due); s != notNow {
+				return s
 			}
 			b.sender = (b.sender + 1) % len(c.users)
 		}
-		return 0, false // nobody is left
+		return never // nobody is left
 	})
 }
 
@@ -42,17 +39,29 @@ type rooms struct{ still }
 func (rooms) traffic(ctx context.Context, c *crowd) {
 	r := c.random()
 	rate := c.cfg.Rate * c.cfg.Share
-	c.pace(ctx, steady{int(rate*c.cfg.Duration.Seconds() + 0.5), rate}, func(_ int, due int64) (time.Duration, bool) {
-		for range len(c.users) {
-			switch c.shout(c.member(r, r.IntN(len(c.rooms))), due) {
-			case sent:
-				return 0, true
-			case never:
-				return 0, false
+	c.shouts(ctx, events(rate, c.cfg.Duration), rate, func(due int64) shot {
+		for range c.users {
+			if s := c.shout(c.member(r, r.IntN(len(c.rooms))), due); s != notNow {
+				return s
 			}
 		}
-		return 0, false
+		return never
 	})
+}
+
+// shouts has n messages sent at rate, and keeps count of those that were not.
+func (c *crowd) shouts(ctx context.Context, n int, rate float64, send func(due int64) shot) {
+	done := 0
+	c.pace(ctx, steady{n, rate}, func(_ int, due int64) (time.Duration, bool) {
+		s := send(due)
+		if s == sent {
+			done++
+		}
+		return 0, s != never
+	})
+	if ctx.Err() == nil {
+		c.unsent += int64(n - done)
+	}
 }
 
 // member returns one of the users who began in a room.

@@ -34,6 +34,7 @@ func newChat(cfg Config) *chat {
 }
 
 func (s *chat) traffic(ctx context.Context, c *crowd) {
+	s.agenda.postpone(c.now())
 	keep, cancel := context.WithCancel(ctx)
 	kept := make(chan struct{})
 	go func() {
@@ -51,11 +52,15 @@ func (s *chat) traffic(ctx context.Context, c *crowd) {
 func (s *chat) talk(ctx context.Context, c *crowd) {
 	r := c.random()
 	rate := c.cfg.Rate * c.cfg.Share
-	c.pace(ctx, steady{int(rate*c.cfg.Duration.Seconds() + 0.5), rate}, func(_ int, due int64) (time.Duration, bool) {
+	c.pace(ctx, steady{events(rate, c.cfg.Duration), rate}, func(_ int, due int64) (time.Duration, bool) {
 		u, what, room := &c.users[r.IntN(len(c.users))], r.IntN(100), uint32(r.IntN(len(c.rooms)))
 		switch {
 		case what < chatTalk:
-			return 0, c.shout(u, due) != never
+			s := c.shout(u, due)
+			if s == refused || s == never {
+				c.unsent++
+			}
+			return 0, s != never
 		case what < chatTalk+chatMove:
 			u.move(room)
 		default:

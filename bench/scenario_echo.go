@@ -9,9 +9,8 @@ import (
 // are idle. When nobody is free the next request waits, and its time counts from when it was due.
 type echo struct {
 	still
-	free    chan struct{} // told when a request was answered while one waits
-	full    int           // how often nobody was free
-	unbegun int64         // requests that could not be begun in time
+	free chan struct{} // told when a request was answered while one waits
+	full int           // how often nobody was free
 }
 
 func newEcho() *echo { return &echo{free: make(chan struct{}, 1)} }
@@ -28,7 +27,7 @@ func (e *echo) closed(u *user) { e.answered(u) }
 func (e *echo) traffic(ctx context.Context, c *crowd) {
 	active := min(c.cfg.Active, len(c.users))
 	rate := c.cfg.Rate * c.cfg.Share
-	n := int(rate*c.cfg.Duration.Seconds() + 0.5)
+	n := events(rate, c.cfg.Duration)
 	over := c.now() + int64(c.cfg.Duration+c.cfg.Timeout)
 	next, begun := 0, 0
 	c.pace(ctx, steady{n, rate}, func(_ int, due int64) (waited time.Duration, on bool) {
@@ -43,6 +42,8 @@ func (e *echo) traffic(ctx context.Context, c *crowd) {
 					return waited, true
 				case busy:
 					there = true
+				case refused:
+					return waited, true
 				}
 			}
 			if e.full++; !there || !e.wait(ctx) {
@@ -52,7 +53,7 @@ func (e *echo) traffic(ctx context.Context, c *crowd) {
 		return waited, false
 	})
 	if ctx.Err() == nil { // it is the target that kept us from them
-		e.unbegun = int64(n - begun)
+		c.unsent = int64(n - begun)
 	}
 }
 
@@ -72,8 +73,7 @@ func (e *echo) wait(ctx context.Context) bool {
 }
 
 func (e *echo) outcome(o *Outcome) {
-	o.Unbegun = e.unbegun
-	if e.full > 0 && e.unbegun == 0 {
+	if e.full > 0 && o.Unsent == 0 {
 		o.Notes = append(o.Notes, "At times every active user waited for an answer, so that requests began late: "+
 			"the target does not keep up with the rate, it was held up, or --active is too small.")
 	}

@@ -41,28 +41,40 @@ const stormCalm = 1200 * time.Millisecond
 func (s *storm) drop(ctx context.Context, c *crowd) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Duration)
 	defer cancel()
-	s.total = c.counts.joined.Load()
-	s.away.Store(s.total)
 	s.at = c.now()
+	s.total = int64(s.eachJoined(c, func(u *user) { s.dropped[u.index] = s.at }))
+	s.away.Store(s.total)
 	s.on.Store(true)
 	defer s.on.Store(false)
-	for i := range c.users {
-		u := &c.users[i]
-		u.mu.Lock()
-		if u.state == joined {
-			s.dropped[i] = c.now()
-			u.endLocked(nil)
-		}
-		u.mu.Unlock()
-	}
 	kept := make(chan struct{})
 	go func() {
 		defer close(kept)
 		s.agenda.keep(ctx, c, func(d time.Duration) { s.behind = max(s.behind, d) })
 	}()
+	s.eachJoined(c, func(u *user) {
+		if s.dropped[u.index] != 0 {
+			s.dropped[u.index] = c.now()
+			u.endLocked(nil)
+		}
+	})
 	c.awaitAll(ctx, c.cfg.Duration, func() bool { return s.away.Load() <= 0 })
 	cancel()
 	<-kept
+}
+
+// eachJoined calls do with those who are joined, locked, and returns how many they are.
+func (s *storm) eachJoined(c *crowd, do func(*user)) (n int) {
+	users := c.present()
+	for i := range users {
+		u := &users[i]
+		u.mu.Lock()
+		if u.state == joined {
+			do(u)
+			n++
+		}
+		u.mu.Unlock()
+	}
+	return n
 }
 
 func (s *storm) joined(u *user) {

@@ -26,6 +26,9 @@ func (k *cut) release() {
 	cuts.Put(k)
 }
 
+// maxBytes bounds a message, so that a target cannot make us keep ten megabytes for each user.
+func (c *crowd) maxBytes() int64 { return 4<<20 + 4*int64(c.cfg.Size) }
+
 func (k *cut) idle() bool { return len(k.head) == 0 && k.dec.Idle() && k.msg.Idle() }
 
 // OnData implements poller.Handler. It takes everything.
@@ -37,6 +40,7 @@ func (u *user) OnData(pc poller.Conn, data []byte) int {
 	k := u.cut
 	if k == nil {
 		k = cuts.Get().(*cut)
+		k.dec.LimitBytes, k.msg.LimitBytes = u.crowd.maxBytes(), u.crowd.maxBytes()
 	}
 	u.readLocked(k, data)
 	if u.flags&deaf != 0 && u.state != ending {

@@ -92,9 +92,9 @@ func (t *tally) unbalanced() (reasons []string) {
 	if t.Unanswered > 0 {
 		reasons = append(reasons, fmt.Sprintf("%d of %d requests were not answered.", t.Unanswered, t.Requests))
 	}
-	if t.Unbegun > 0 {
-		reasons = append(reasons, fmt.Sprintf("%d requests were not begun: every active user waited for an answer, or was gone, "+
-			"until --timeout after the last one was due.", t.Unbegun))
+	if t.Unsent > 0 {
+		reasons = append(reasons, fmt.Sprintf("%d messages or requests were due and not sent: those who should have were gone, "+
+			"or waited for an answer until --timeout after the last was due.", t.Unsent))
 	}
 	return reasons
 }

@@ -76,12 +76,13 @@ export class Inbox {
 const programs = {
   dormouse: { prebuilt: "DORMOUSE_BIN", from: ".", args: (address) => ["serve", "--addr", address] },
   fixture: { prebuilt: "FIXTURE_BIN", from: "./e2e/fixture", args: (address) => ["-addr", address] },
+  echoserver: { prebuilt: "ECHOSERVER_BIN", from: "./e2e/echoserver", args: (address) => ["-addr", address] },
 };
 
 const built = new Map();
 
 // build returns the path of a program: the one that the environment names, else it is built for this run.
-function build(name) {
+export function build(name) {
   if (built.has(name)) return built.get(name);
   const { prebuilt, from } = programs[name];
   let binary = process.env[prebuilt] && path.resolve(process.env[prebuilt]);
@@ -96,12 +97,20 @@ function build(name) {
 
 let folder;
 
-function temporaryFolder() {
+// temporaryFolder is one for this run, removed when it ends.
+export function temporaryFolder() {
   folder ??= mkdtempSync(path.join(tmpdir(), "dormouse-e2e-"));
   return folder;
 }
 
 const running = new Set();
+
+// owned makes sure that a process does not outlive this one.
+export function owned(child) {
+  running.add(child);
+  child.once("close", () => running.delete(child));
+  return child;
+}
 
 process.once("SIGINT", () => process.exit(130));
 process.once("SIGTERM", () => process.exit(143));
@@ -151,12 +160,11 @@ export class Program {
     const child = spawn(this.#binary, this.#args, { stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
     this.#output = "";
-    running.add(child);
+    owned(child);
     this.exited = new Promise((resolve) => {
       child.once("error", (error) => resolve({ code: null, signal: null, error }));
       child.once("close", (code, signal) => resolve({ code, signal }));
     });
-    this.exited.then(() => running.delete(child));
     const listening = new Promise((resolve) => {
       const read = (chunk) => {
         this.#output += chunk;

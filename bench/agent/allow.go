@@ -32,7 +32,7 @@ func parseAllow(patterns []string) (allowList, error) {
 	for _, s := range patterns {
 		p, err := parsePattern(s)
 		if err != nil {
-			return nil, fmt.Errorf("the allowed target %q: %w", s, err)
+			return nil, fmt.Errorf("--allow %q: %w", s, err)
 		}
 		list = append(list, p...)
 	}

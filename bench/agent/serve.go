@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -82,6 +84,7 @@ func serve(ctx context.Context, l net.Listener, o Options, resolve resolver) err
 		ReadHeaderTimeout: headLimit, IdleTimeout: idleLimit, MaxHeaderBytes: maxHead,
 		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 	}
+	o.Log.Info("waiting for a bench with --agents "+l.Addr().String(), "token", o.Token != "", "allow", cmp.Or(strings.Join(o.Allow, " "), "loopback"))
 	failed := make(chan error, 1)
 	go func() { failed <- s.Serve(l) }()
 	select {

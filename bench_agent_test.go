@@ -39,7 +39,7 @@ func TestAgentRefuses(t *testing.T) {
 		{"--listen 0.0.0.0:0", "needs a token"},
 		{"--token-file " + empty, "--token-file"},
 		{"--listen " + busy.Addr().String(), "address already in use"},
-		{"--listen 127.0.0.1:0 --allow 10.0.0.0/99", `the allowed target "10.0.0.0/99"`},
+		{"--listen 127.0.0.1:0 --allow 10.0.0.0/99", `--allow "10.0.0.0/99"`},
 		{"--max-run 0s", "--max-run"},
 		{"somewhere", "somewhere"},
 	} {

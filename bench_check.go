@@ -59,8 +59,8 @@ func (o *benchOptions) checkOwn(cfg bench.Config) error {
 	switch {
 	case !slices.Contains(poller.Names(), o.engine):
 		return fmt.Errorf("--engine is %q: want %s", o.engine, strings.Join(poller.Names(), ", "))
-	case o.pid != 0 || o.metrics != metricsAuto:
-		return errors.New("--pid and --metrics say how to look into the server that --url names: the bench knows its own")
+	case o.pid != 0 || o.metrics != metricsAuto || len(o.targetAgent) > 0:
+		return errors.New("--pid, --metrics and --target-agent say how to look into the server that --url names: the bench knows its own")
 	case len(o.agents) > 0:
 		return errors.New("--agents need a --url that they reach: the bench's own server listens on 127.0.0.1 only")
 	case cfg.Protocol != bench.Phoenix:
@@ -76,8 +76,10 @@ func (o *benchOptions) checkOther() error {
 	switch {
 	case o.engine != "":
 		return errors.New("--engine is of the server that the bench starts itself, and --url names another: give one of them")
-	case o.tokenFile != "" && len(o.agents) == 0:
-		return errors.New("--token-file has the token of --agents, and there are none")
+	case o.pid != 0 && len(o.targetAgent) > 0 || len(o.targetAgent) > 1:
+		return errors.New("--target-agent is one agent, on the machine of the target, and goes without --pid")
+	case o.tokenFile != "" && len(o.agents)+len(o.targetAgent) == 0:
+		return errors.New("--token-file has the token of --agents and --target-agent, and there are none")
 	}
 	return nil
 }

@@ -22,8 +22,9 @@ type benchOptions struct {
 	most   int          // connections when nobody says how many
 	engine string       // of the own server
 
-	agents    []agent.Entry
-	tokenFile string
+	agents      []agent.Entry
+	targetAgent []agent.Entry // one at most
+	tokenFile   string
 
 	pid     int    // of the target; 0: whoever listens at its address
 	metrics string // auto, none, or a URL
@@ -180,6 +181,8 @@ func measureFlags(o *benchOptions) flagGroup {
 	flag(g, "metrics", "URL", o.metrics, "of the target's Prometheus metrics, to read its Go heap; auto: /metrics of the target; none", asIs, assign(&o.metrics))
 	flag(g, "agents", "LIST", "", "that do it in place of this machine, as a:9900,b:9900=2, where b does two thirds",
 		agent.ParseList, assign(&o.agents))
+	flag(g, "target-agent", "AGENT", "", "on the target's machine, as t:9900: reads its memory, CPU and kernel there",
+		agent.ParseList, assign(&o.targetAgent))
 	flag(g, "token-file", "FILE", "", "with the agents' token (default: $"+tokenVariable+")", asIs, assign(&o.tokenFile))
 	g.Uint64Var(&o.cfg.Seed, "seed", 0, "`N` makes what is random the same again; 0: another each time")
 	return g

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dormouse-ws/dormouse/bench"
+	"github.com/dormouse-ws/dormouse/bench/agent"
 	"github.com/dormouse-ws/dormouse/bench/sample"
 )
 
@@ -44,7 +45,11 @@ func ownTarget(s *ownServer, engine string) benchTarget {
 // findTarget looks for the process and the metrics of the target, as --pid and --metrics say.
 func (o *benchOptions) findTarget(ctx context.Context) (benchTarget, error) {
 	t := benchTarget{info: bench.Target{URLs: o.cfg.URLs, PID: o.pid}, sample: &sample.Target{}}
-	if o.pid != 0 {
+	if len(o.targetAgent) > 0 {
+		if err := t.askAgent(ctx, o); err != nil {
+			return t, err
+		}
+	} else if o.pid != 0 {
 		if _, err := sample.ReadProcess(o.pid); err != nil {
 			return t, fmt.Errorf("--pid is %d: %w; want a process of this machine", o.pid, err)
 		}
@@ -58,19 +63,52 @@ func (o *benchOptions) findTarget(ctx context.Context) (benchTarget, error) {
 	if err := t.findMetrics(ctx, o.metrics); err != nil {
 		return t, err
 	}
-	if t.sample.PID == 0 && t.sample.MetricsURL == "" {
+	if t.sample.PID == 0 && t.sample.MetricsURL == "" && t.sample.Ask == nil {
 		t.sample = nil
 	}
 	return t, nil
+}
+
+// askAgent has the target read by an agent on its machine.
+func (t *benchTarget) askAgent(ctx context.Context, o *benchOptions) error {
+	token, err := agentToken(o.tokenFile)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	addrs := t.addresses(ctx)
+	if len(addrs) == 0 {
+		return fmt.Errorf("the host of the URL %q is not found", t.info.URLs[0])
+	}
+	a := agent.New(o.targetAgent[0].Address, token)
+	t.sample.Ask = func(ctx context.Context) (sample.Process, sample.Kernel, error) { return a.Look(ctx, addrs[0]) }
+	p, _, err := t.sample.Ask(ctx)
+	if err != nil {
+		return fmt.Errorf("--target-agent is %s: %w", o.targetAgent[0].Address, err)
+	}
+	t.info.Name = fmt.Sprintf("process %d there", p.PID)
+	return nil
 }
 
 // findListener finds the process that listens at the URL, if it is on this machine.
 func (t *benchTarget) findListener(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()
+	for _, at := range t.addresses(ctx) {
+		t.sameHost = t.sameHost || at.Addr().IsLoopback()
+		if pid, name, ok := sample.FindListener(at); ok {
+			t.info.PID, t.info.Name, t.sameHost = pid, name, true
+			return
+		}
+	}
+}
+
+// addresses are those of the first URL; none if it is wrong, which the run will say.
+func (t *benchTarget) addresses(ctx context.Context) (all []netip.AddrPort) {
 	u, err := url.Parse(t.info.URLs[0])
 	if err != nil {
-		return // the run will say so
+		return nil
 	}
 	port, err := strconv.ParseUint(u.Port(), 10, 16)
 	if err != nil {
@@ -78,12 +116,9 @@ func (t *benchTarget) findListener(ctx context.Context) {
 	}
 	ips, _ := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
 	for _, ip := range ips {
-		t.sameHost = t.sameHost || ip.Unmap().IsLoopback()
-		if pid, name, ok := sample.FindListener(netip.AddrPortFrom(ip.Unmap(), uint16(port))); ok {
-			t.info.PID, t.info.Name, t.sameHost = pid, name, true
-			return
-		}
+		all = append(all, netip.AddrPortFrom(ip.Unmap(), uint16(port)))
 	}
+	return all
 }
 
 // findMetrics tries the target's metrics: those that were asked for must be there.

@@ -149,7 +149,7 @@ func (r *run) conduct(ctx context.Context) {
 		}
 		r.openStage(ctx)
 		if limit == nil && (r.stopped || len(r.living()) == 0) {
-			limit = time.After(stopLimit)
+			limit = time.After(stopLimit + r.closing())
 		}
 	}
 }
@@ -175,13 +175,16 @@ func (r *run) look(now time.Time) {
 	for _, m := range r.living() {
 		limit := silenceLimit
 		if r.opened == len(Stages())-1 {
-			limit = endLimit
+			limit = endLimit + r.closing()
 		}
 		if silence := now.Sub(m.heard); silence > limit {
 			m.lose(fmt.Sprintf("nothing came from it for %v", silence.Round(time.Second)))
 		}
 	}
 }
+
+// closing is what it may take to close all connections, beside the limits that are for anything else.
+func (r *run) closing() time.Duration { return time.Duration(r.Config.Connections) * closeEach }
 
 // abandon gives up those that do not end.
 func (r *run) abandon() {

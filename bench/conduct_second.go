@@ -72,7 +72,7 @@ func (r *run) sampleSeconds() {
 		if r.Target != nil {
 			target, err = r.Target.Glance(context.Background()) // in at most a second
 		}
-		kernel := sample.ReadKernel()
+		kernel := r.kernel()
 		r.call(func() {
 			s := r.at(n)
 			s.sampled, s.target, s.kernel = true, target, &kernel
@@ -80,6 +80,14 @@ func (r *run) sampleSeconds() {
 			r.closeFull()
 		})
 	}
+}
+
+// kernel is that of the target's host, if it can be asked, else of this one.
+func (r *run) kernel() sample.Kernel {
+	if r.Target != nil {
+		return r.Target.Kernel()
+	}
+	return sample.ReadKernel()
 }
 
 // noteTarget remembers the target's peak, and why it could not be sampled.

@@ -82,7 +82,7 @@ func (r *run) readSize(ctx context.Context, stage int) {
 		_, _ = sample.Rest(ctx, func() (int64, error) { return r.resident(ctx) })
 		target, _ = r.Target.Sample(ctx)
 	}
-	kernel := sample.ReadKernel()
+	kernel := r.kernel()
 	r.call(func() {
 		if ctx.Err() == nil {
 			r.sizes = append(r.sizes, r.sizeNow(target, &kernel))

@@ -17,7 +17,7 @@ type room struct {
 	mu       sync.Mutex // protects the following
 	members  int64
 	messages []*entry // by number; nil: another's, not heard of yet
-	whole    int      // all messages below it have come to all
+	whole    int      // of the messages below it nothing is to come any more
 	forged   int64    // deliveries of messages that nobody has sent
 }
 
@@ -33,7 +33,7 @@ const maxUnseen = 64
 // reorderFor is how long a message may be overtaken by others, as those of other senders: it is not lost yet.
 const reorderFor = int64(time.Second)
 
-// at returns the account of message seq. One that another generator has sent begins with the first
+// atLocked returns the account of message seq. One that another generator has sent begins with the first
 // delivery: all members of the moment are to get it.
 func (r *room) atLocked(seq uint32, due int64) *entry {
 	for int(seq) >= len(r.messages) {
@@ -123,7 +123,7 @@ func (u *user) note(seq uint32) bool {
 	}
 	bit := uint64(1) << (u.high - 1 - seq)
 	if bit == 0 {
-		return true // too old to tell
+		return false // too old to tell: nobody is overtaken by so many in a stream, so it has come before
 	}
 	fresh := u.seen&bit == 0
 	u.seen |= bit

@@ -3,7 +3,8 @@
 //
 // What travels is HTTP/1.1 with JSON. A conductor asks for the time a few times (GET /clock), then posts a
 // run (POST /runs), whose response is a line for each thing that the generator says, as long as the run
-// takes; what it says to the generator meanwhile it posts to /runs/{id}.
+// takes; what it says to the generator meanwhile it posts to /runs/{id}. An agent on the target's machine
+// tells what it sees of the target (GET /look).
 //
 // Promises:
 //

@@ -119,11 +119,14 @@ type agent struct {
 
 	mu  sync.Mutex // protects the following
 	run *run       // nil: none is under way
+
+	listeners map[netip.AddrPort]int // the processes that were found to listen there
 }
 
 func (a *agent) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /clock", a.clock)
+	mux.HandleFunc("GET /look", a.look)
 	mux.HandleFunc("POST /runs", a.begin)
 	mux.HandleFunc("POST /runs/{id}", a.order)
 	return mux

@@ -25,6 +25,9 @@ type Target struct {
 	PID        int    // of this host; 0: none is known
 	MetricsURL string // of its Prometheus metrics, as http://10.0.0.2:4000/metrics; "": none is known
 
+	// Ask, if set, reads the process and the kernel of another host, from there.
+	Ask func(context.Context) (Process, Kernel, error)
+
 	renew   atomic.Bool
 	connect sync.Once
 	client  http.Client
@@ -32,6 +35,7 @@ type Target struct {
 	mu      sync.Mutex // protects the following
 	scraped time.Time  // when the last scrape began
 	last    *Go        // what it has told; nil: it has failed
+	kernel  *Kernel    // of the other host, when it was last asked; nil: it was not
 }
 
 // ErrUnknown says that a [Target] has neither a PID nor a MetricsURL.
@@ -52,7 +56,7 @@ func (t *Target) Sample(ctx context.Context) (*Process, error) {
 // Glance is a Sample that disturbs the target as little as it can, for each second of a run: without PSS, and
 // with a PID the Go runtime is as it was up to ten seconds ago.
 func (t *Target) Glance(ctx context.Context) (*Process, error) {
-	if t.PID == 0 {
+	if t.PID == 0 && t.Ask == nil {
 		return t.sample(ctx, 0)
 	}
 	return t.sample(ctx, scrapePeriod)
@@ -63,17 +67,11 @@ func (t *Target) Renew() { t.renew.Store(true) }
 
 // sample scrapes if the last time is at least so long ago.
 func (t *Target) sample(ctx context.Context, period time.Duration) (*Process, error) {
-	if t.PID == 0 && t.MetricsURL == "" {
+	if t.PID == 0 && t.MetricsURL == "" && t.Ask == nil {
 		return nil, ErrUnknown
 	}
-	var p *Process
-	var failed, unanswered error
-	if t.PID != 0 {
-		read, err := ReadProcess(t.PID)
-		if failed = err; err == nil {
-			p = &read
-		}
-	}
+	var unanswered error
+	p, failed := t.read(ctx)
 	if t.MetricsURL == "" {
 		return p, failed
 	}
@@ -93,6 +91,42 @@ func (t *Target) sample(ctx context.Context, period time.Duration) (*Process, er
 		p.Go = t.last
 	}
 	return p, errors.Join(failed, unanswered)
+}
+
+// read reads the process itself; nil without an error: there is no way to.
+func (t *Target) read(ctx context.Context) (*Process, error) {
+	var p Process
+	var err error
+	switch {
+	case t.Ask != nil:
+		ctx, cancel := context.WithTimeout(ctx, scrapeTimeout)
+		defer cancel()
+		var k Kernel
+		if p, k, err = t.Ask(ctx); err == nil {
+			t.mu.Lock()
+			t.kernel = &k
+			t.mu.Unlock()
+		}
+	case t.PID != 0:
+		p, err = ReadProcess(t.PID)
+	default:
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &p, nil
+}
+
+// Kernel is what the kernel of the target's host holds, as far as it can be known: what was read there with
+// the last sample, else this host's.
+func (t *Target) Kernel() Kernel {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.kernel != nil {
+		return *t.kernel
+	}
+	return ReadKernel()
 }
 
 func (t *Target) scrape(ctx context.Context) (Process, error) {

@@ -24,7 +24,7 @@ type room struct {
 // An entry is what a room knows of a message.
 type entry struct {
 	Message
-	due int64 // on the crowd's clock; of another generator's, when it was first heard of
+	sent int64 // on the crowd's clock; of another generator's, when it was first heard of
 }
 
 // maxUnseen is of how many messages behind the newest a user knows which have come.
@@ -35,12 +35,12 @@ const reorderFor = int64(time.Second)
 
 // atLocked returns the account of message seq. One that another generator has sent begins with the first
 // delivery: all members of the moment are to get it.
-func (r *room) atLocked(seq uint32, due int64) *entry {
+func (r *room) atLocked(seq uint32, sent int64) *entry {
 	for int(seq) >= len(r.messages) {
 		r.messages = append(r.messages, nil)
 	}
 	if r.messages[seq] == nil {
-		r.messages[seq] = &entry{Message: Message{Seq: seq, Expected: r.members}, due: due}
+		r.messages[seq] = &entry{Message: Message{Seq: seq, Expected: r.members}, sent: sent}
 	}
 	return r.messages[seq]
 }
@@ -50,14 +50,14 @@ const maxMessages = 1_000_000
 
 // send opens the account of a new message by a member and returns its number; false if there is no room
 // for one. others says that it does not come back to the sender, whose lock is held.
-func (r *room) send(by *user, due int64, others bool) (seq uint32, ok bool) {
+func (r *room) send(by *user, others bool) (seq uint32, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.messages) >= by.crowd.maxMessages() {
 		return 0, false
 	}
 	seq = uint32(len(r.messages))
-	m := r.atLocked(seq, due)
+	m := r.atLocked(seq, by.crowd.now())
 	m.Sender = true
 	if others {
 		m.Expected--
@@ -100,7 +100,7 @@ func (c *crowd) exitLocked(u *user, free bool) {
 	now := c.now()
 	for seq := max(u.since, u.high-min(u.high, maxUnseen)); seq < uint32(len(r.messages)); seq++ {
 		m := r.messages[seq]
-		if m != nil && !u.has(seq) && (seq >= u.high || now-m.due < reorderFor) {
+		if m != nil && !u.has(seq) && (seq >= u.high || now-m.sent < reorderFor) {
 			m.Expected--
 		}
 	}
@@ -175,14 +175,14 @@ func (r *room) missing() (n int64) {
 // complete reports whether nothing more is to come, as far as is known.
 func (m *entry) complete() bool { return m == nil || m.Received >= m.Expected }
 
-// account returns a copy of what the room knows. Messages that were due after open may still be on their way.
+// account returns a copy of what the room knows. Messages that were sent after open may still be on their way.
 func (r *room) account(open int64) Room {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a := Room{Topic: r.topic, Members: r.members, Forged: r.forged}
 	for _, m := range r.messages {
 		if m != nil {
-			m.Open = m.due > open
+			m.Open = m.sent > open
 			a.Messages = append(a.Messages, m.Message)
 		}
 	}

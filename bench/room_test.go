@@ -79,7 +79,7 @@ func (m *roomModel) send(t *testing.T, c *crowd, u *user, i int) {
 		return
 	}
 	others := i%2 == 0
-	seq, ok := c.rooms[0].send(u, c.now(), others)
+	seq, ok := c.rooms[0].send(u, others)
 	if !ok || int(seq) != len(m.expected) {
 		t.Fatalf("message %d got number %d, %v", len(m.expected), seq, ok)
 	}
@@ -137,7 +137,7 @@ func TestRoomLost(t *testing.T) {
 		u.crowd, u.state = c, joined
 		c.enterLocked(u)
 	}
-	seq, _ := c.rooms[0].send(&c.users[0], c.now(), false)
+	seq, _ := c.rooms[0].send(&c.users[0], false)
 	c.deliveredLocked(&c.users[0], mark{seq: seq, due: c.clock()})
 	c.exitLocked(&c.users[1], true)  // goes by itself: is forgiven
 	c.exitLocked(&c.users[2], false) // is cut off: misses it

@@ -100,7 +100,7 @@ func (c *crowd) shout(u *user, due int64) shot {
 		return notNow
 	}
 	r := c.rooms[u.room]
-	seq, ok := r.send(u, due, c.cfg.Others)
+	seq, ok := r.send(u, c.cfg.Others)
 	if !ok {
 		return never
 	}

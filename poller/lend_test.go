@@ -113,6 +113,8 @@ func TestShutdownOfALentLoop(t *testing.T) {
 		}
 		close(gate)
 		wait(t, p.closed, "close")
+		// Shutdown was told not to wait: the worker is still on its way out of OnClose.
+		eventually(t, "the worker's end", func() bool { s := r.Stats(); return s.Closed == 1 && s.Active == 0 })
 	})
 }
 

@@ -23,7 +23,7 @@ func halfRequests() [][]byte {
 // TestHalfRequests: ten thousand connections that each send half a request harm nobody, and leave
 // nothing behind: neither those that close nor those that the deadline ends.
 func TestHalfRequests(t *testing.T) {
-	n, limitGrowth := 10_000, 1.25
+	n, limitGrowth := 10_000, 1.1
 	if testing.Short() || raceEnabled {
 		n, limitGrowth = 1000, 2
 	}
@@ -54,7 +54,8 @@ func TestHalfRequests(t *testing.T) {
 			t.Logf("round %d: %d kB before, %d kB with %d half requests (%d B each), %d kB after",
 				round+1, idle, full, n, (full-idle)*1024/n, after[round])
 		}
-		if last, first := float64(after[2]), float64(after[0]); last > limitGrowth*first+4096 {
+		// When the collector happens to run says where a round ends: what leaks is above all before it.
+		if last, before := float64(after[2]), float64(max(after[0], after[1])); last > limitGrowth*before+4096 {
 			t.Errorf("resident memory grows from round to round: %v kB", after)
 		}
 		bystander.alive()

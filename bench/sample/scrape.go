@@ -24,8 +24,7 @@ func ScrapeMetrics(ctx context.Context, client *http.Client, url string) (Proces
 	if err != nil {
 		return Process{}, fmt.Errorf("sample: %w", err)
 	}
-	var parser expfmt.TextParser
-	families, err := parser.TextToMetricFamilies(bytes.NewReader(body))
+	families, err := parseMetrics(body)
 	if err != nil {
 		return Process{}, fmt.Errorf("sample: %s does not answer with Prometheus metrics: %w", url, err)
 	}
@@ -34,6 +33,18 @@ func ScrapeMetrics(ctx context.Context, client *http.Client, url string) (Proces
 		return Process{}, fmt.Errorf("sample: %s has no metric of the process or of the Go runtime", url)
 	}
 	return m.process(), nil
+}
+
+// parseMetrics reads the text format. The parser panics on some texts that are none, as {} (prometheus/common
+// v0.62).
+func parseMetrics(text []byte) (families map[string]*dto.MetricFamily, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("they cannot be read: %v", r)
+		}
+	}()
+	var parser expfmt.TextParser
+	return parser.TextToMetricFamilies(bytes.NewReader(text))
 }
 
 func get(ctx context.Context, client *http.Client, url string) ([]byte, error) {

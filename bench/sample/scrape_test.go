@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/prometheus/common/expfmt"
 )
 
 func recordedMetrics(t testing.TB) string {
@@ -96,10 +94,10 @@ func TestScrapeNobody(t *testing.T) {
 
 func FuzzScraped(f *testing.F) {
 	f.Add(recordedMetrics(f))
+	f.Add("{}")
 	f.Add("# TYPE go_gc_duration_seconds gauge\ngo_gc_duration_seconds NaN\ngo_goroutines 1e300\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		var p expfmt.TextParser
-		families, err := p.TextToMetricFamilies(strings.NewReader(text))
+		families, err := parseMetrics([]byte(text))
 		if err != nil {
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -201,8 +202,12 @@ func (s *session) serve() {
 		base64.StdEncoding.EncodeToString(sum[:]))
 	h.running.Go(s.write)
 	for {
-		f, err := ws.ReadFrame(r)
-		if err != nil {
+		head, err := ws.ReadHeader(r)
+		if err != nil || head.Length > 1<<20 {
+			return
+		}
+		f := ws.Frame{Header: head, Payload: make([]byte, head.Length)}
+		if _, err := io.ReadFull(r, f.Payload); err != nil {
 			return
 		}
 		f = ws.UnmaskFrameInPlace(f)

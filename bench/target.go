@@ -76,7 +76,7 @@ func (t *target) readHost(u *url.URL) error {
 	case u.Fragment != "" || strings.HasSuffix(t.url, "#"):
 		return errors.New("has a fragment, which RFC 6455 section 3 does not allow: write %23 for a number sign")
 	case strings.ContainsFunc(t.name, func(r rune) bool { return r > '~' || r <= ' ' }):
-		return errors.New("has a host that is not ASCII: write it in its ASCII form, as xn--...")
+		return errors.New("has a host that is not ASCII: write it in its ASCII form, which begins with xn--")
 	}
 	if p := u.Port(); p != "" {
 		n, err := strconv.ParseUint(p, 10, 16)

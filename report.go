@@ -6,11 +6,10 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
+	"github.com/dormouse-ws/dormouse/bench/sample"
 	"github.com/dormouse-ws/dormouse/poller"
 	"github.com/dormouse-ws/dormouse/server"
 )
@@ -95,17 +94,8 @@ func (r *reporter) reportFailures(now int64) {
 		"descriptors", limit, "raise_with", "ulimit -Hn, or LimitNOFILE= in a systemd unit; then fs.nr_open and fs.file-max")
 }
 
-// residentBytes reads VmRSS of proc_pid_status(5), 0 if it cannot.
+// residentBytes is VmRSS of proc_pid_status(5), 0 if it cannot be read.
 func residentBytes() int64 {
-	b, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kb, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-			return kb << 10
-		}
-	}
-	return 0
+	p, _ := sample.ReadProcess(0)
+	return p.RSS
 }

@@ -82,7 +82,7 @@ func generateCrowd(t *testing.T, ctx context.Context, cfg Config) (*crowd, *Outc
 		t.Fatal(err)
 	}
 	background, stop := context.WithCancel(context.Background())
-	r := &localRun{crowd: c, meet: alone{}, tick: func(Tick) {}, stop: stop, marks: map[Stage]time.Time{}}
+	r := &localRun{crowd: c, meet: alone{}, tick: func(Tick) {}, stop: stop}
 	r.done.Go(func() { r.ticks(background) })
 	r.done.Go(func() { c.beat(background) })
 	err = r.stages(ctx)

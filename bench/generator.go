@@ -99,7 +99,6 @@ type Outcome struct {
 	Stopped bool                  `json:"stopped"` // ctx ended before it was done
 	Server  string                `json:"server"`  // what the target calls itself: its Server header
 	Host    Host                  `json:"host"`
-	Marks   map[Stage]time.Time   `json:"marks"`   // when each stage was passed, by its own clock
 	Notes   []string              `json:"notes"`   // what the scenario has to say, a sentence each
 	Figures []Figure              `json:"figures"` // what only this scenario measures
 }

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"runtime/debug"
 	"sync"
@@ -15,8 +16,7 @@ type Local struct {
 	Allow func(host string, a netip.AddrPort) error
 }
 
-// stopSettle is how long an interrupted run waits for what is on its way, and closePatience how long its
-// connections may take to end.
+// stopSettle is how long an interrupted run waits for what is on its way.
 const stopSettle = 2 * time.Second
 
 // Generate implements [Generator].
@@ -27,7 +27,7 @@ func (l Local) Generate(ctx context.Context, cfg Config, meet Meeting, tick func
 	}
 	defer c.disperse()
 	background, stop := context.WithCancel(context.Background())
-	r := &localRun{crowd: c, meet: meet, tick: tick, stop: stop, marks: map[Stage]time.Time{}}
+	r := &localRun{crowd: c, meet: meet, tick: tick, stop: stop}
 	if err := r.reach(ctx, StageStart); err != nil {
 		return r.outcome(true), nil
 	}
@@ -48,7 +48,6 @@ type localRun struct {
 
 	mu    sync.Mutex // protects the following
 	stage Stage
-	marks map[Stage]time.Time
 }
 
 // reach waits at a stage for the others.
@@ -58,7 +57,7 @@ func (r *localRun) reach(ctx context.Context, s Stage) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.stage, r.marks[s] = s, time.Now()
+	r.stage = s
 	return nil
 }
 
@@ -175,7 +174,7 @@ func (r *localRun) outcome(stopped bool) *Outcome {
 	c := r.crowd
 	o := &Outcome{
 		Counts: c.snapshot(), Latency: map[string]*Histogram{}, Errors: c.errorCounts(), Stopped: stopped,
-		Host: readHost(), Marks: r.marks, Unsent: c.unsent,
+		Host: readHost(), Unsent: c.unsent,
 	}
 	if s := c.server.Load(); s != nil {
 		o.Server = *s
@@ -196,6 +195,10 @@ func (r *localRun) outcome(stopped bool) *Outcome {
 		if a := room.account(open); len(a.Messages) > 0 || a.Forged > 0 || c.cfg.Parts > 1 {
 			o.Rooms = append(o.Rooms, a)
 		}
+	}
+	if room := c.sources.room(); room > 0 && c.cfg.Connections > room {
+		o.Notes = append(o.Notes, fmt.Sprintf("The generator's ports are enough for %d connections: give it more addresses with --source, "+
+			"or the target more ports with several --url.", room))
 	}
 	c.script.outcome(o)
 	return o

@@ -3,13 +3,12 @@ package main
 import (
 	"bufio"
 	"fmt"
-	"os"
 	"os/exec"
 	"regexp"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
+
+	"github.com/dormouse-ws/dormouse/bench/sample"
 )
 
 // A process is a dormouse server that was started for one measurement.
@@ -106,17 +105,8 @@ func (p *process) resident() (int64, error) {
 }
 
 func residentOf(pid int) (int64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-			return kb << 10, err
-		}
-	}
-	return 0, fmt.Errorf("no VmRSS of process %d", pid)
+	p, err := sample.ReadProcess(pid)
+	return p.RSS, err
 }
 
 func (p *process) stop() {

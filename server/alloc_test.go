@@ -58,7 +58,7 @@ func TestBroadcastAllocatesOnce(t *testing.T) {
 			k, _ := fakeSocket(s, i%2 == 0)
 			fakeJoin(k, topic)
 		}
-		allocs := testing.AllocsPerRun(20, func() {
+		allocs := fewestAllocs(func() {
 			if got := deliverTo(s, topic); got != n {
 				t.Fatalf("%d deliveries, want %d", got, n)
 			}
@@ -71,6 +71,17 @@ func TestBroadcastAllocatesOnce(t *testing.T) {
 			t.Errorf("%d subscribers: %v allocations, want %v as for 10", n, allocs, first)
 		}
 	}
+}
+
+// fewestAllocs is the least of several counts. testing.AllocsPerRun counts the whole process: what the
+// runtime and goroutines of other tests allocate meanwhile comes on top in some of them, and a collection
+// may empty a pool in one.
+func fewestAllocs(f func()) float64 {
+	least := testing.AllocsPerRun(20, f)
+	for range 4 {
+		least = min(least, testing.AllocsPerRun(20, f))
+	}
+	return least
 }
 
 // What a sleeping connection holds, against the budgets of the design: 400 bytes as it idles joined to

@@ -1,0 +1,3 @@
+package tuning
+
+func cgroupChecks() []Check { return nil }

@@ -1,0 +1,3 @@
+package tuning
+
+func closeChecks() []Check { return nil }

@@ -1,0 +1,3 @@
+package tuning
+
+func listenChecks() []Check { return nil }

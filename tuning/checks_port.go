@@ -1,0 +1,3 @@
+package tuning
+
+func portChecks() []Check { return nil }

@@ -54,7 +54,10 @@ func NewMemory(cfg Config, awake bool) (*Memory, error) {
 
 // Connect makes a connection as if p had dialled: Config.Accept returns its first handler, and may send at
 // once. Errors: ErrShutdown, ErrMaxConns, ErrClosed if Accept has ended it.
-func (e *Memory) Connect(p Peer) (Link, error) {
+func (e *Memory) Connect(p Peer) (Link, error) { return e.ConnectTo(p, e.cfg.Accept) }
+
+// ConnectTo is Connect with an Accept of this connection's own.
+func (e *Memory) ConnectTo(p Peer, accept func(Conn) Handler) (Link, error) {
 	if err := e.enter(); err != nil {
 		return Link{}, err
 	}
@@ -68,7 +71,7 @@ func (e *Memory) Connect(p Peer) (Link, error) {
 	if e.awake {
 		r = newReader(c)
 	}
-	c.open(c, &e.base, e.cfg.Accept)
+	c.open(c, &e.base, accept)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.is(stGone) {
@@ -127,6 +130,17 @@ func (l Link) Feed(data []byte) error {
 	}
 	if l.c.feed(data) {
 		l.c.work()
+	}
+	return nil
+}
+
+// Offer is Feed for a goroutine that must not wait: the tasks that OnData queues are left to the workers.
+func (l Link) Offer(data []byte) error {
+	if err := l.c.mayFeed(len(data)); err != nil {
+		return err
+	}
+	if l.c.feed(data) {
+		l.c.e.workers.submit(l.c)
 	}
 	return nil
 }

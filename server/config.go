@@ -46,6 +46,9 @@ type Config struct {
 	// for each; above it they get 503. Default 4096.
 	MaxHTTPConns int
 
+	// Secret signs the tokens of long-poll sessions. Default: random, good for the life of the server.
+	Secret []byte
+
 	// SlowConsumer is what happens to a connection whose outbox is over Poller.OutboxLimit.
 	SlowConsumer SlowConsumer
 
@@ -93,6 +96,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.MaxHTTPConns == 0 {
 		c.MaxHTTPConns = defaultHTTPConns
+	}
+	if len(c.Secret) == 0 {
+		c.Secret = newSecret()
 	}
 	if c.HTTP == nil {
 		c.HTTP = http.NotFoundHandler()

@@ -47,8 +47,13 @@ func (c *Context) RouteAssigns() any { return c.ch.route().Assigns }
 // Server returns the server.
 func (c *Context) Server() *Server { return c.ch.socket.server() }
 
-// Transport returns the name of the client's transport: "websocket".
-func (c *Context) Transport() string { return "websocket" }
+// Transport returns the name of the client's transport: "websocket" or "longpoll".
+func (c *Context) Transport() string {
+	if c.ch.socket.mount.poll != nil {
+		return "longpoll"
+	}
+	return "websocket"
+}
 
 // Push sends an event to the channel's client. Errors are those of the payload, ErrNotJoined, and those
 // of the connection, which a channel may ignore: Leave will be called.

@@ -77,6 +77,8 @@ func (s *Server) route(c poller.Conn, data []byte, start, end int) int {
 	case m == nil:
 		s.handOver(c, data[start:])
 		return len(data)
+	case m.poll != nil:
+		return s.routePoll(c, m, r, data, start, end)
 	case s.draining.Load():
 		s.refuseUpgrade(c, &httpError{503, "the server is shutting down"}, "")
 		return len(data)

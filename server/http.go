@@ -116,8 +116,14 @@ func (s *Server) startHTTP() {
 // serveHTTP answers a request that net/http has read. One for a mount comes here when it follows
 // another request on a kept-alive connection, as proxies send it: it goes back to the engine.
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
-	if s.mountOf(r.URL.EscapedPath()) == nil {
+	m := s.mountOf(r.URL.EscapedPath())
+	if m == nil {
 		s.cfg.HTTP.ServeHTTP(w, r)
+		return
+	}
+	if m.poll == nil && r.ContentLength != 0 {
+		w.Header().Set("Connection", "close")
+		http.Error(w, "a WebSocket request has no body", http.StatusBadRequest)
 		return
 	}
 	if err := s.giveBack(w, r); err != nil {
@@ -126,11 +132,6 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) giveBack(w http.ResponseWriter, r *http.Request) error {
-	if r.ContentLength != 0 {
-		w.Header().Set("Connection", "close")
-		http.Error(w, "a WebSocket request has no body", http.StatusBadRequest)
-		return nil
-	}
 	if r.URL.IsAbs() {
 		r.RequestURI = r.URL.RequestURI() // DumpRequest would leave out the Host header, and no head may
 	}

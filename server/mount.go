@@ -15,6 +15,7 @@ type mount struct {
 	origin    OriginPolicy
 	authToken bool
 	options   WebSocketOptions
+	poll      *LongPollOptions // of the long-poll transport; nil: it is of WebSocket
 	app       application
 }
 
@@ -85,6 +86,18 @@ func (s *Server) mounts() ([]*mount, error) {
 		}
 		m := &mount{origin: k.CheckOrigin, authToken: k.AuthToken, options: k.WebSocket, app: app}
 		if err := add(k.Path, transport, m); err != nil {
+			return nil, err
+		}
+		if k.LongPoll == nil {
+			continue
+		}
+		poll, err := k.LongPoll.withDefaults()
+		if err != nil {
+			return nil, fmt.Errorf("%w (mount %s)", err, k.Path)
+		}
+		m = &mount{origin: k.CheckOrigin, authToken: k.AuthToken, poll: &poll, app: app,
+			options: WebSocketOptions{MaxFrameSize: int64(poll.MaxBodyBytes)}}
+		if err := add(k.Path, poll.Path, m); err != nil {
 			return nil, err
 		}
 	}

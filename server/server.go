@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -22,6 +23,7 @@ type Server struct {
 	http   *http.Server
 	handed *handover
 	shared *greeter
+	polls  *polls // nil without a mount of the long-poll transport
 
 	draining atomic.Bool
 	counters counters
@@ -41,6 +43,10 @@ func New(cfg Config) (*Server, error) {
 	pc := cfg.Poller
 	pc.Accept = s.accept
 	if s.engine, err = cfg.newEngine(pc); err != nil {
+		return nil, err
+	}
+	if err := s.startPolls(); err != nil {
+		_ = s.engine.Shutdown(context.Background())
 		return nil, err
 	}
 	s.startHTTP()
@@ -82,7 +88,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		}
 		return true
 	})
-	err := s.engine.Shutdown(ctx)
+	var polls error
+	if s.polls != nil {
+		polls = s.polls.shutdown(ctx) // before the connections that their polls are answered on
+	}
+	err := cmp.Or(s.engine.Shutdown(ctx), polls)
 	s.handed.close()
 	if herr := s.http.Shutdown(ctx); herr != nil {
 		_ = s.http.Close()
@@ -124,6 +134,9 @@ type Stats struct {
 	Hub    hub.Stats
 
 	Upgraded     int64 // WebSocket connections since the start
+	Polled       int64 // sessions of the long-poll transport since the start
+	PollSessions int64 // and now
+	PollsWaiting int64 // polls that wait for a message now
 	Refused      int64 // handshakes answered with an HTTP error
 	HTTPConns    int64 // connections with net/http now
 	SlowClosed   int64 // connections closed by CloseSlow
@@ -134,15 +147,19 @@ type Stats struct {
 }
 
 type counters struct {
-	upgraded, refused, slowClosed, slowDropped, panics, unencodable, decodeErrors atomic.Int64
+	upgraded, polled, refused, slowClosed, slowDropped, panics, unencodable, decodeErrors atomic.Int64
 }
 
 // Stats returns a snapshot.
 func (s *Server) Stats() Stats {
 	c := &s.counters
+	var sessions, waiting int64
+	if s.polls != nil {
+		sessions, waiting = s.polls.engine.Stats().Open, s.polls.waits.Load()
+	}
 	return Stats{
 		Engine: s.engine.Stats(), Hub: s.hub.Stats(),
-		Upgraded: c.upgraded.Load(), Refused: c.refused.Load(), HTTPConns: s.handed.open.Load(),
+		Upgraded: c.upgraded.Load(), Polled: c.polled.Load(), PollSessions: sessions, PollsWaiting: waiting, Refused: c.refused.Load(), HTTPConns: s.handed.open.Load(),
 		SlowClosed: c.slowClosed.Load(), SlowDropped: c.slowDropped.Load(),
 		Panics: c.panics.Load(), Unencodable: c.unencodable.Load(), DecodeErrors: c.decodeErrors.Load(),
 	}

@@ -37,6 +37,9 @@ type Socket struct {
 	MaxChannels int
 
 	WebSocket WebSocketOptions
+
+	// LongPoll adds the long-poll transport, which is off by default: nil.
+	LongPoll *LongPollOptions
 }
 
 // A Route says which channel serves a topic, or all topics with a prefix.
@@ -166,10 +169,16 @@ func (a *socketApp) connect(r *upgradeRequest) (err error) {
 	return a.cfg.Connect(r.connected)
 }
 
-func (*socketApp) open(m *mount, c poller.Conn, r *upgradeRequest) upgradedHandler {
-	s := &socket{wsConn: wsConn{conn: c, mount: m}, v2: r.serializer.version() == 2}
+func (a *socketApp) open(m *mount, c poller.Conn, r *upgradeRequest) upgradedHandler {
+	s := new(socket)
+	a.initSocket(s, m, c, r)
+	return s
+}
+
+// initSocket makes s the socket of a connection whose connect was accepted.
+func (*socketApp) initSocket(s *socket, m *mount, c poller.Conn, r *upgradeRequest) {
+	s.conn, s.mount, s.v2 = c, m, r.serializer.version() == 2
 	if k := r.connected; k != nil && (k.Assigns != nil || k.ID != "") {
 		s.ident = &identity{socket: s, assigns: k.Assigns}
 	}
-	return s
 }

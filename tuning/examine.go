@@ -66,6 +66,9 @@ func (r *Report) conclude() {
 			r.Holds, r.StoppedBy = f.Holds, f.Name
 		}
 	}
+	if r.Prediction.Available == Unbounded {
+		r.Unknown = append(r.Unknown, "memory")
+	}
 	r.Reachable = r.Holds >= r.Goal.Connections && len(r.Unknown) == 0
 }
 

@@ -126,6 +126,6 @@ func checkDescriptors(wanted int, limit uint64, agents bool) error {
 		return nil
 	}
 	return fmt.Errorf("%d connections need %d descriptors, and a process may have %d here. Raise the hard limit "+
-		"(ulimit -Hn %d as root, or LimitNOFILE=%d in a systemd unit; fs.nr_open bounds both), or want at most %d --connections",
-		wanted, need, limit, need, need, max(int(limit)-ownDescriptors, 0))
+		"(ulimit -Hn %d as root, or LimitNOFILE=%d in a systemd unit; fs.nr_open bounds both; dormouse tune check --role both --connections %d has all that stops them), or want at most %d --connections",
+		wanted, need, limit, need, need, wanted, max(int(limit)-ownDescriptors, 0))
 }

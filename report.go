@@ -91,7 +91,7 @@ func (r *reporter) reportFailures(now int64) {
 	r.failed = now
 	limit, _ := poller.RaiseDescriptorLimit()
 	r.log.Warn("connections could not be accepted: the process is out of descriptors, or the host of memory",
-		"descriptors", limit, "raise_with", "ulimit -Hn, or LimitNOFILE= in a systemd unit; then fs.nr_open and fs.file-max")
+		"descriptors", limit, "fix", "dormouse tune check")
 }
 
 // residentBytes is VmRSS of proc_pid_status(5), 0 if it cannot be read.

@@ -17,6 +17,7 @@ import (
 	"github.com/dormouse-ws/dormouse/poller"
 	"github.com/dormouse-ws/dormouse/server"
 	"github.com/dormouse-ws/dormouse/server/metrics"
+	"github.com/dormouse-ws/dormouse/tuning"
 )
 
 // serveOptions are the flags of serve.
@@ -28,6 +29,7 @@ type serveOptions struct {
 	drain        time.Duration
 	timeout      time.Duration
 	slow         string
+	most         int
 	reportPeriod time.Duration
 }
 
@@ -47,7 +49,11 @@ From time to time it logs what the connections cost, when their number has
 changed. SIGTERM or Ctrl-C closes every socket with code 1012, so that clients
 come back, and exits 0. In a calm after many connections have come or gone it
 collects garbage and gives memory back to the kernel; SIGUSR1 does so at once,
-and logs.`,
+and logs.
+
+At the start it says how many connections this host can hold, or what stops it
+below --max-connections and the command that fixes that; dormouse tune check has
+the whole of it.`,
 		Example: `  dormouse serve
   dormouse serve --addr :80 --host chat.example.com
   dormouse serve --engine goroutine          # to see what a goroutine each costs`,
@@ -66,6 +72,7 @@ and logs.`,
 	f.SortFlags = false
 	f.StringVar(&o.addr, "addr", ":4000", "listen on this TCP `address`")
 	f.StringVar(&o.engine, "engine", "epoll", "one of "+strings.Join(poller.Names(), ", "))
+	f.IntVar(&o.most, "max-connections", 0, "how many may be open, HTTP included: one more is closed at once; 0: what the host allows")
 	f.StringVar(&o.host, "host", "", "the public `host`: pages from other hosts may not connect (default: all may)")
 	f.StringSliceVar(&o.origins, "origin", nil, "pages that may connect, instead of --host; as https://example.com or //*.example.com")
 	f.DurationVar(&o.timeout, "timeout", time.Minute, "close a connection from which nothing was received for so long")
@@ -79,12 +86,14 @@ and logs.`,
 const maxTimeout = 24 * 24 * time.Hour
 
 func (o serveOptions) config(log *slog.Logger) (server.Config, error) {
-	cfg := server.Config{Engine: o.engine, PublicHost: o.host, Log: log}
+	cfg := server.Config{Engine: o.engine, PublicHost: o.host, Log: log, Poller: poller.Config{MaxConns: o.most}}
 	switch {
 	case !slices.Contains(poller.Names(), o.engine):
 		return cfg, fmt.Errorf("--engine is %q: want %s", o.engine, strings.Join(poller.Names(), ", "))
 	case strings.ContainsAny(o.host, "/: "):
 		return cfg, fmt.Errorf("--host is %q: want a host alone, as chat.example.com, without scheme and port", o.host)
+	case o.most < 0:
+		return cfg, fmt.Errorf("--max-connections is %d: want how many may be open at once, or 0 for what the host allows", o.most)
 	case o.timeout <= 0 || o.timeout > maxTimeout:
 		return cfg, fmt.Errorf("--timeout is %v: want more than 0 and at most %v", o.timeout, maxTimeout)
 	case o.drain < 0 || o.reportPeriod < 0:
@@ -134,6 +143,7 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) error {
 	failed := make(chan error, 1)
 	go func() { failed <- s.Serve(l) }()
 	log.Info("listening on "+pageURL(l.Addr()), "engine", o.engine, "descriptors", limit)
+	startChecks(tuning.ThisHost(), o.most, log)
 
 	defer startReport(s, o.reportPeriod, log)()
 	defer collectAtRest(s)()

@@ -1,0 +1,173 @@
+package hub
+
+import (
+	"encoding/json"
+	"sync"
+	"weak"
+)
+
+// presenceOverhead is about what an entry takes in JSON beside key and meta:
+// "":{"metas":[]}, and ,"phx_ref":"eleven chars".
+const presenceOverhead = 40
+
+// A presenceSnapshot is what the clients of a topic have been told. It is encoded once for all that ask
+// for it between two diffs.
+type presenceSnapshot struct {
+	once    sync.Once
+	entries []*PresenceEntry
+	json    json.RawMessage
+}
+
+// weakSnapshot refers to a snapshot without keeping it.
+type weakSnapshot struct {
+	p weak.Pointer[presenceSnapshot]
+}
+
+// Snapshot returns the payload of a presence_state: an object of the keys, each with its metas. It is
+// what the diffs that have begun to be broadcast come to, and so may lack what a call has just changed
+// and a diff is about to say. The bytes may be shared and must not be changed.
+//
+// To bring a subscriber up to date: subscribe it, then take the snapshot, then push it to the
+// subscriber as presence_state, once. Diffs may reach the subscriber before the push and after it; it
+// needs all that come from its subscription on, in their order. phoenix.js keeps those that come before
+// the first presence_state of a join, and applies them after it; what the snapshot has already does no
+// harm. A second presence_state in the same join may take back what a diff has said meanwhile.
+func (p *Presence) Snapshot(topic string) json.RawMessage {
+	sh := p.shard(topic)
+	sh.mu.Lock()
+	s := sh.snapshotLocked(topic)
+	sh.mu.Unlock()
+	s.once.Do(func() {
+		s.json = appendPresences(make([]byte, 0, presencesSize(s.entries)), s.entries)
+		s.entries = nil
+	})
+	return s.json
+}
+
+// snapshotLocked returns the entries without what waits to come, and with what waits to go.
+func (sh *presenceShard) snapshotLocked(topic string) *presenceSnapshot {
+	t, d := sh.state.topics.get(topic), sh.diffs.get(topic)
+	if t != nil {
+		if s := t.told.p.Value(); s != nil {
+			return s
+		}
+	}
+	s := &presenceSnapshot{}
+	if t != nil {
+		s.entries = append(s.entries, t.entries...)
+		t.told.p = weak.Make(s)
+	}
+	if d == nil {
+		return s
+	}
+	for _, c := range d.queue {
+		switch {
+		case c.e == nil:
+		case c.leaves:
+			s.entries = append(s.entries, c.e)
+		default:
+			s.entries[c.e.at] = nil
+		}
+	}
+	return s
+}
+
+// diffPayload returns the payload of a presence_diff.
+func diffPayload(joins, leaves []*PresenceEntry) []byte {
+	const frame = `{"joins":,"leaves":}`
+	dst := make([]byte, 0, len(frame)+presencesSize(joins)+presencesSize(leaves))
+	dst = append(dst, `{"joins":`...)
+	dst = appendPresences(dst, joins)
+	dst = append(dst, `,"leaves":`...)
+	dst = appendPresences(dst, leaves)
+	return append(dst, '}')
+}
+
+// presencesSize returns about how many bytes appendPresences appends.
+func presencesSize(entries []*PresenceEntry) (n int) {
+	for _, e := range entries {
+		switch {
+		case e == nil:
+		case e.prev == 0:
+			n += len(e.data) + presenceOverhead
+		default:
+			n += len(e.data) + presenceOverhead + len(`,"phx_ref_prev":"eleven chars"`)
+		}
+	}
+	return n + len(`{}`)
+}
+
+// appendPresences appends an object of the keys, each with all its metas. Nil entries are passed over.
+func appendPresences(dst []byte, entries []*PresenceEntry) []byte {
+	next, follows := chainByKey(entries)
+	dst = append(dst, '{')
+	comma := false
+	for i, e := range entries {
+		if e == nil || follows[i] {
+			continue
+		}
+		if comma {
+			dst = append(dst, ',')
+		}
+		comma = true
+		dst = appendJSONString(dst, e.Key())
+		dst = append(dst, `:{"metas":[`...)
+		dst = e.appendMeta(dst)
+		for n := next[i]; n != 0; n = next[n] {
+			dst = append(dst, ',')
+			dst = entries[n].appendMeta(dst)
+		}
+		dst = append(dst, `]}`...)
+	}
+	return append(dst, '}')
+}
+
+// chainByKey returns, for each entry, the place of the next with the same key, or 0, and whether it is
+// such a next one: each key may come only once in an object.
+func chainByKey(entries []*PresenceEntry) (next []uint32, follows []bool) {
+	next, follows = make([]uint32, len(entries)), make([]bool, len(entries))
+	if len(entries) == 1 {
+		return next, follows
+	}
+	last := make(map[string]uint32, len(entries))
+	for i, e := range entries {
+		if e == nil {
+			continue
+		}
+		if l, ok := last[e.Key()]; ok {
+			next[l], follows[i] = uint32(i), true
+		}
+		last[e.Key()] = uint32(i)
+	}
+	return next, follows
+}
+
+// appendMeta appends the meta with its refs, which come last: of two members with one name JSON.parse
+// takes the last.
+func (e *PresenceEntry) appendMeta(dst []byte) []byte {
+	meta := e.Meta()
+	dst = append(dst, meta[:len(meta)-1]...)
+	if len(meta) > len(`{}`) {
+		dst = append(dst, ',')
+	}
+	dst = append(dst, `"phx_ref":"`...)
+	dst = appendRef(dst, e.ref)
+	if e.prev != 0 {
+		dst = append(dst, `","phx_ref_prev":"`...)
+		dst = appendRef(dst, e.prev)
+	}
+	return append(dst, `"}`...)
+}
+
+// appendJSONString appends s, which is UTF-8, as a JSON string.
+func appendJSONString(dst []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' {
+			quoted, _ := json.Marshal(s)
+			return append(dst, quoted...)
+		}
+	}
+	dst = append(dst, '"')
+	dst = append(dst, s...)
+	return append(dst, '"')
+}

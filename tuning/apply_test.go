@@ -61,8 +61,8 @@ func TestApply(t *testing.T) {
 			order = append(order, c)
 		}
 	}
-	if f.calls[0] != "remove 90-dormouse.conf" || !slices.Equal(order, []string{"prlimit", "write enabled", "write max_ptes_none",
-		"write tcp_mem", "write ip_local_port_range", "write nr_open", "remove tuning.json"}) {
+	if f.calls[0] != "remove 90-dormouse.conf" || !slices.Equal(order, []string{"prlimit", "write tcp_mem", "write ip_local_port_range",
+		"write enabled", "write max_ptes_none", "write nr_open", "remove tuning.json"}) {
 		t.Errorf("it does not go backwards: %q", f.calls)
 	}
 	if after := snapshot(t, root); after != before {

@@ -30,11 +30,11 @@ net.ipv4.ip_local_port_range = 1024 60999
 
 # It is too low for so many connections, which is said here in a sentence
 # longer than a line.
-net.core.somaxconn = 4096
+net.ipv4.tcp_mem = 100 500 600
 
 # It is too low for so many connections, which is said here in a sentence
 # longer than a line.
-net.ipv4.tcp_mem = 100 500 600`
+net.core.somaxconn = 4096`
 	if got := textAt(t, u.Root, sysctlConf); got != want {
 		t.Errorf("%s", got)
 	}
@@ -136,8 +136,8 @@ func TestPersistNeverLowers(t *testing.T) {
 		"proc/sys/net/ipv4/tcp_mem": "900 200 300\n", // raised since the Report was made
 	}, fullReport())
 	text := textAt(t, u.Root, sysctlConf)
-	if !strings.Contains(text, "net.core.somaxconn = 9999\n") || !strings.Contains(text, "fs.nr_open = 2001024\n") ||
-		!strings.Contains(text, "net.ipv4.tcp_mem = 900 500 600") {
+	if !strings.Contains(text, "net.core.somaxconn = 9999") || !strings.Contains(text, "fs.nr_open = 2001024\n") ||
+		!strings.Contains(text, "net.ipv4.tcp_mem = 900 500 600\n") {
 		t.Error(text)
 	}
 	if s := steps[limitsConf]; s.Outcome != Already || !strings.Contains(s.Why, "2001025") {

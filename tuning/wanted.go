@@ -20,17 +20,20 @@ type wanted struct {
 }
 
 // settingsOf returns the Settings of a Report, each file once, in the order in which they are written: first
-// fs.nr_open, which bounds the limits.
+// fs.nr_open, which bounds the limits, then that of the table, which the same goal always has.
 func settingsOf(r *Report) []wanted {
-	orders := map[string]order{}
-	for _, c := range Checks() {
+	orders, rank := map[string]order{}, map[string]int{}
+	for i, c := range Checks() {
+		rank[c.Name] = i + 1
 		if c.setting != nil {
 			orders[c.setting.key] = c.setting.order
 		}
 	}
 	var all []wanted
-	for i := range r.Findings {
-		f := &r.Findings[i]
+	findings := slices.Clone(r.Findings)
+	slices.SortStableFunc(findings, func(a, b Finding) int { return cmp.Compare(rank[a.Name], rank[b.Name]) })
+	for i := range findings {
+		f := &findings[i]
 		for _, s := range f.Settings {
 			w := wanted{Setting: s, name: cmp.Or(s.Key, s.Path), bad: f.bad(), why: f.Why}
 			o, known := orders[s.Key]

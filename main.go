@@ -41,9 +41,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		Long: `Dormouse serves Phoenix Channels to unmodified phoenix.js clients. An idle
 connection is a descriptor in epoll and about 150 bytes of records: no
 goroutine, no buffer, no timer. Its bench opens as many connections to any such
-server, and says what each one costs.`,
+server, and says what each one costs; tune finds what stops a host short of them.`,
 		Version:       version(),
-		Example:       "  dormouse serve\n  dormouse serve --addr 127.0.0.1:4000 --engine goroutine\n  dormouse bench connect",
+		Example:       "  dormouse serve\n  dormouse serve --addr 127.0.0.1:4000 --engine goroutine\n  dormouse bench connect\n  dormouse tune check --connections 2m",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, args []string) error {

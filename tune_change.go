@@ -20,10 +20,10 @@ func tuneApplyCommand() *cobra.Command {
 		Use:   "apply [flags]",
 		Short: "Set what may be set, and save what was there",
 		Long: `Apply raises what check finds too low, and says line by line what it did and what
-it could not, and why. It lowers nothing, and doing it twice is doing it once.
-Before the first change it saves what it found, so that tune revert undoes all of
-it, also after a failure half way. It also raises the descriptor limit of the
-shell that it is called from, for what is started there.
+it could not, and why. It lowers no value that is higher already; a switch it sets.
+Doing it twice is doing it once. Before the first change it saves what it found, so
+that tune revert undoes all of it, also after a failure half way. It also raises the
+descriptor limit of the shell that it is called from, for what is started there.
 
 Exit status 1 if something could not be set; the rest is set.`,
 		Example: `  sudo dormouse tune apply --connections 2m --dry-run

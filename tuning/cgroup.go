@@ -13,12 +13,25 @@ type membership struct {
 	path        string
 }
 
+// What is looked at of cgroups, so that a forged file costs little: all levels of each membership are looked for in
+// each mount. The kernel itself writes paths of 4,096 bytes at most; a pod's is some 5 levels deep.
+const (
+	mostCgroupPath   = 4096 // bytes
+	mostCgroupLevels = 64
+	mostCgroupMounts = 256
+)
+
+// isCgroup reports whether a path can be one of a cgroup that is looked at.
+func isCgroup(p string) bool {
+	return strings.HasPrefix(p, "/") && len(p) <= mostCgroupPath && strings.Count(p, "/") <= mostCgroupLevels
+}
+
 // parseMemberships reads /proc/self/cgroup. What is not like that is left out.
 func parseMemberships(s string) []membership {
 	var all []membership
 	for line := range strings.Lines(s) {
 		parts := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
-		if len(parts) < 3 || !strings.HasPrefix(parts[2], "/") {
+		if len(parts) < 3 || !isCgroup(parts[2]) {
 			continue
 		}
 		m := membership{path: parts[2]}
@@ -48,11 +61,13 @@ func parseMounts(s string) []mount {
 			continue
 		}
 		m := mount{root: unescape(where[3]), point: unescape(where[4]), v2: what[0] == "cgroup2"}
-		if !strings.HasPrefix(m.point, "/") {
+		if !isCgroup(m.point) {
 			continue
 		}
 		m.options = strings.Split(what[2], ",")
-		all = append(all, m)
+		if all = append(all, m); len(all) == mostCgroupMounts {
+			break
+		}
 	}
 	return all
 }

@@ -190,6 +190,25 @@ func TestQuota(t *testing.T) {
 	}
 }
 
+// Forged files cost little: a path of many levels, and many mounts to look for it in.
+func TestCgroupsAreBounded(t *testing.T) {
+	line := "42 31 0:31 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+	for name, files := range map[string]map[string]string{
+		"levels":    {"proc/self/cgroup": "0::" + strings.Repeat("/a", 1<<20) + "\n", "proc/self/mountinfo": line},
+		"a mount":   {"proc/self/cgroup": "0::/a\n", "proc/self/mountinfo": strings.Replace(line, "/sys", strings.Repeat("/a", 1<<20), 1)},
+		"mounts":    {"proc/self/cgroup": "0::" + strings.Repeat("/a", 64) + "\n", "proc/self/mountinfo": strings.Repeat(line, 100_000)},
+		"long name": {"proc/self/cgroup": "0::/" + strings.Repeat("a", 4096) + "\n", "proc/self/mountinfo": line},
+	} {
+		h := hostOf(t, files)
+		if dirs := h.hierarchy("memory").dirs; len(dirs) != 0 != (name == "mounts") || len(dirs) > mostCgroupLevels+1 {
+			t.Errorf("%s: %d directories", name, len(dirs))
+		}
+		if n := len(parseMounts(files["proc/self/mountinfo"])); n > mostCgroupMounts {
+			t.Errorf("%s: %d mounts", name, n)
+		}
+	}
+}
+
 func TestUnescape(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
 		{"", ""}, {"/a", "/a"}, {`/a\040b`, "/a b"}, {`\134040`, `\040`}, {`/a\04`, `/a\04`}, {`\`, `\`}, {`\999`, `\999`}, {`\777`, `\777`},

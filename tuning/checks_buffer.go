@@ -25,7 +25,7 @@ func toAll(g Goal, page int64) string {
 }
 
 func tcpMemCheck() Check {
-	return sysctl{
+	c := sysctl{
 		key: "net.ipv4.tcp_mem",
 		want: func(g Goal, page int64) ([]int64, string) {
 			pressure := g.Connections * g.ends() * messagePages(g, page)
@@ -42,6 +42,39 @@ func tcpMemCheck() Check {
 			"bound idle connections: these hold no page.",
 		Role: Both,
 	})
+	s := *c.setting
+	c.examine = func(c *Check, h *Host, g Goal) Finding {
+		s := s
+		s.want = func(g Goal, page int64) ([]int64, string) { return h.tcpMem(c.setting, g, page) }
+		return s.examine(c, h, g)
+	}
+	return c
+}
+
+// tcpMem is what is wanted of tcp_mem on a host: no more than the memory that the idle connections leave, and what
+// there is already. It is what holds senders back when all receivers are stuck at once: set to more than there is,
+// the kernel kills the process in place of that.
+func (h *Host) tcpMem(s *sysctl, g Goal, page int64) ([]int64, string) {
+	want, because := s.want(g, page)
+	memory, known := h.meminfo("MemTotal")
+	have, err := h.numbers(sysctlFile(s.key))
+	if !known || err != nil || len(have) != len(want) {
+		return want, because
+	}
+	m := newModel(h, g)
+	idle := m.total(g.Connections) - m.buffers
+	most := max(0, memory-idle) / page
+	if have[2] < most && have[2] >= most/10*9 {
+		most = have[2] // near enough: what an object costs is known to one who asks, and to another by a table
+	}
+	if want[2] <= most {
+		return want, because
+	}
+	for i, bound := range []int64{most / 2, most / 3 * 2, most} {
+		want[i] = min(want[i], max(bound, have[i]))
+	}
+	return want, because + fmt.Sprintf("; cut to what %s of memory leave beside idle connections, or to what it is: "+
+		"with more, receivers that are stuck would use the memory up, and the kernel kill the process", byteCount(memory))
 }
 
 // What one connection's buffer should be able to grow to.

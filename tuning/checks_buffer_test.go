@@ -104,3 +104,35 @@ func TestModerateReceiveBuffer(t *testing.T) {
 		}
 	}
 }
+
+// What TCP may have is not more than there is: it would be no bound then.
+func TestTCPMemOfASmallHost(t *testing.T) {
+	for _, c := range []struct {
+		name, memory, have string
+		verdict            Verdict
+		needed             string
+	}{
+		{"room for all", "67108864 kB", "1 2 3", Raise, "1500000 2000000 3000000"},
+		{"unknown", "x", "1 2 3", Raise, "1500000 2000000 3000000"},
+		{"no room beside the connections", "8388608 kB", "94101 125468 188202", OK, "94101 125468 188202"},
+		{"no room, and more than there is", "8388608 kB", "9000000 9000000 9000000", OK, "1500000 2000000 3000000"},
+	} {
+		h := hostOf(t, map[string]string{"proc/sys/net/ipv4/tcp_mem": c.have, "proc/meminfo": "MemTotal: " + c.memory + "\n"})
+		f := examineOne(t, bufferChecks(), "net.ipv4.tcp_mem", h, Goal{Connections: 2_000_000})
+		if f.Verdict != c.verdict || f.Needed != c.needed {
+			t.Errorf("%s: %s, %s", c.name, f.Verdict, f.Needed)
+		}
+	}
+	// 16 GiB: something is left, and that and no more is wanted.
+	h := hostOf(t, map[string]string{"proc/sys/net/ipv4/tcp_mem": "190000 250000 380000", "proc/meminfo": "MemTotal: 16777216 kB\n"})
+	g := Goal{Connections: 2_000_000, Role: Server, MessageBytes: defaultMessageBytes}
+	f := examineOne(t, bufferChecks(), "net.ipv4.tcp_mem", h, g)
+	v := numbersOf(t, f.Needed)
+	left := 16<<30 - newModel(h, g).total(g.Connections)
+	if f.Verdict != Raise || v[2]*4096 > left || (v[2]+1)*4096 <= left || v[0] >= v[1] || v[1] >= v[2] || f.Settings[0].Value != f.Needed {
+		t.Errorf("%s %s, %d bytes are left", f.Verdict, f.Needed, left)
+	}
+	if !strings.Contains(f.Because, "16.0 GiB") {
+		t.Errorf("it does not say why: %s", f.Because)
+	}
+}

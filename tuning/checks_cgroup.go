@@ -87,16 +87,24 @@ func (c *Check) memory(h *Host, g Goal, limits []limit, err error, property stri
 	f.Needed = strconv.FormatInt(need, 10)
 	f.Because = fmt.Sprintf("%d in use in /%s + %d for %d connections, to the next MiB", l.used, l.dir, total, g.Connections)
 	if total > l.left() {
-		f.raise(l, property, need)
+		f.raise(h, l, property, need)
 	}
 	return f
 }
 
 // raise says how to raise a limit. property is systemd's name for it.
-func (f *Finding) raise(l limit, property string, need int64) {
+func (f *Finding) raise(h *Host, l limit, property string, need int64) {
 	n := strconv.FormatInt(need, 10)
 	f.Verdict = Raise
 	f.Now = "echo " + n + " > " + quoted(l.path())
+	if h.container() && among(property, "MemoryMax", "TasksMax") {
+		// Inside, /sys/fs/cgroup is read-only as a rule, and in Kubernetes whoever made the pod has the last word.
+		option := "--memory " + n + " --memory-swap " + n
+		if property == "TasksMax" {
+			option = "--pids-limit " + n
+		}
+		f.Now = "outside of the container: docker update " + option + " with its name; in Kubernetes for good alone"
+	}
 	unit := path.Base(l.dir)
 	switch path.Ext(unit) {
 	case ".service", ".slice", ".scope":
@@ -141,7 +149,7 @@ func examineTCPLimit(c *Check, h *Host, g Goal) Finding {
 	f.Needed = strconv.FormatInt(need, 10)
 	f.Because = toAll(g, h.page)
 	if l.bound < need {
-		f.raise(l, "", need)
+		f.raise(h, l, "", need)
 	}
 	return f
 }
@@ -169,7 +177,7 @@ func examineThreads(c *Check, h *Host, g Goal) Finding {
 	f.Because = fmt.Sprintf("%d in use in /%s + %d processes x (2 x %d processors + 16 that wait in system calls)",
 		l.used, l.dir, g.ends(), h.cpus())
 	if l.bound < need {
-		f.raise(l, "TasksMax", need)
+		f.raise(h, l, "TasksMax", need)
 	}
 	return f
 }

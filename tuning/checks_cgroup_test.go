@@ -84,6 +84,21 @@ func TestMemoryLimitsElsewhere(t *testing.T) {
 	}
 }
 
+// In a container /sys/fs/cgroup is read-only: who made it has to raise the limit.
+func TestLimitsOfAContainer(t *testing.T) {
+	h := hostOf(t, with(inV2("/"), map[string]string{
+		"sys/fs/cgroup/memory.max": "1\n", "sys/fs/cgroup/pids.max": "1\n", "sys/fs/cgroup/memory.high": "1\n",
+		"proc/self/status": "Cpus_allowed:\tf\n", "proc/sys/net/ipv4/ip_local_port_range": "32768 60999\n",
+	}))
+	for name, now := range map[string]string{
+		"memory.max": "docker update --memory 29360128 --memory-swap 29360128", "pids.max": "docker update --pids-limit 24", "memory.high": "echo ",
+	} {
+		if f := examineOne(t, cgroupChecks(), name, h, Goal{Connections: 500}); f.Verdict != Raise || !strings.Contains(f.Now, now) {
+			t.Errorf("%s: %s, %q", name, f.Verdict, f.Now)
+		}
+	}
+}
+
 func TestTCPLimitOfV1(t *testing.T) {
 	const file = "sys/fs/cgroup/memory/a/memory.kmem.tcp.limit_in_bytes"
 	for _, c := range []struct {

@@ -79,7 +79,13 @@ func conntrackMaxCheck() Check {
 }
 
 func examineConntrackMax(c *Check, h *Host, g Goal) Finding {
-	s := conntrackMaxSysctl(conntrackOthers(h, g))
+	others := conntrackOthers(h, g)
+	s := conntrackMaxSysctl(others)
+	if v, err := h.number(sysctlFile(conntrackMax)); err == nil && v < tracked(g)+others {
+		// How many there are changes from one look to the next: what is set is to be enough for both.
+		room := conntrackMaxSysctl(min(others+others/4, maxConntrack-tracked(g)))
+		s.want = room.want
+	}
 	if v, err := h.number(sysctlFile(conntrackMax)); err == nil && v == 0 && untracked(h, g, nil) == "" {
 		f := c.finding(OK)
 		f.Value, f.Because = "0", "0 is no limit (__nf_conntrack_alloc)"

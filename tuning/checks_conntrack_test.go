@@ -151,6 +151,26 @@ func TestConntrackOthers(t *testing.T) {
 	}
 }
 
+// How many entries others have changes: what was set for it is enough a moment later.
+func TestConntrackOthersChange(t *testing.T) {
+	at := func(entries int, most string) Finding {
+		return findConntrack(t, conntrackMax, trackingHost(t, map[string]string{
+			"proc/sys/net/netfilter/nf_conntrack_count": fmt.Sprintln(entries),
+			"proc/sys/net/netfilter/nf_conntrack_max":   most,
+			"proc/net/snmp": snmpHead + fmt.Sprintln(0, 9),
+		}), 1000, Server)
+	}
+	first := at(24_096, "25195\n")
+	if first.Verdict != Raise || first.Needed != "30196" { // 5,196 and 20,000 others, and a quarter of them
+		t.Fatalf("%s, %s", first.Verdict, first.Needed)
+	}
+	for entries, want := range map[int]Verdict{24_096: OK, 29_096: OK, 29_097: Raise} {
+		if f := at(entries, first.Needed+"\n"); f.Verdict != want || (f.Holds >= 1000) != (want == OK) {
+			t.Errorf("%d entries: %s, holds %d", entries, f.Verdict, f.Holds)
+		}
+	}
+}
+
 func TestConntrackBuckets(t *testing.T) {
 	for _, c := range []struct{ page, n, want int64 }{
 		{4096, 1_000_000, 1_104_384}, // 1,104,096 entries, to fill pages of 512 buckets

@@ -52,6 +52,9 @@ func examineOpenFiles(c *Check, h *Host, g Goal) Finding {
 	if limit.hard < need {
 		f.Verdict = Raise
 		f.Now, f.ForGood = raiseOpenFiles(h, need)
+		if l, ok := h.unitLimit(dormouseUnit); ok && l.hard >= need && h.underSystemd() {
+			f.Because += fmt.Sprintf(". This is the limit of what is started from here: %s has %s of its own (%s)", dormouseUnit, l, l.from)
+		}
 	}
 	return f
 }
@@ -262,7 +265,8 @@ func descriptorsOfEnds(g Goal) string {
 	return s
 }
 
-// spareFiles is what the rest of the host may open while the connections are there.
+// spareFiles is what the rest of the host may open while the connections are there. Half of it is enough for what
+// is set already: how many files are open changes from one look to the next, and the verdict must not.
 const spareFiles = 64 << 10
 
 func fileMaxCheck() Check {
@@ -278,7 +282,7 @@ func fileMaxCheck() Check {
 			if v[0] == math.MaxInt64 {
 				return Unbounded
 			}
-			return (v[0]-allocated-spareFiles)/g.ends() - spareDescriptors
+			return (v[0]-allocated-spareFiles/2)/g.ends() - spareDescriptors
 		}
 	}
 	s := sysctl{
@@ -301,6 +305,15 @@ func fileMaxCheck() Check {
 		open := min(max(now[0], 0), math.MaxInt64/4)
 		s := s
 		s.want, s.holds = want(open), holds(open)
+		if v, err := h.number(sysctlFile(c.Name)); err == nil && s.holds([]int64{max(v, 0)}, g, h.page) >= g.Connections {
+			s.want = func(g Goal, page int64) ([]int64, string) {
+				full, because := want(open)(g, page)
+				if full[0] > v {
+					return []int64{v}, because + ", of which half is enough where it is set"
+				}
+				return full, because
+			}
+		}
 		return s.examine(c, h, g)
 	}
 	return c

@@ -67,6 +67,26 @@ func TestWhoRaisesOpenFiles(t *testing.T) {
 	}
 }
 
+// A service has a limit of its own: that of the shell is no news of it.
+func TestOpenFilesOfTheService(t *testing.T) {
+	const unit = "etc/systemd/system/dormouse.service.d/90-limits.conf"
+	for _, c := range []struct {
+		name, systemd, unit string
+		said                bool
+	}{
+		{"it has enough", "run/systemd/system/x", "LimitNOFILE=101024\n", true},
+		{"one too few", "run/systemd/system/x", "LimitNOFILE=101023\n", false},
+		{"no systemd", "run/x", "LimitNOFILE=101024\n", false},
+		{"no unit", "run/systemd/system/x", "", false},
+	} {
+		h := hostOf(t, map[string]string{"proc/self/limits": limitsOf("1024", "4096"), c.systemd: "", unit: c.unit})
+		f := examineOne(t, fileChecks(), "RLIMIT_NOFILE", h, Goal{Connections: 100_000})
+		if f.Verdict != Raise || strings.Contains(f.Because, "/"+unit) != c.said {
+			t.Errorf("%s: %s, %q", c.name, f.Verdict, f.Because)
+		}
+	}
+}
+
 // Once the line is written, a new login is all that is missing.
 func TestOpenFilesAfterLimitsConf(t *testing.T) {
 	h := hostOf(t, map[string]string{
@@ -203,7 +223,7 @@ func TestNrOpenIsEnough(t *testing.T) {
 }
 
 func TestFileMax(t *testing.T) {
-	const server, both = 1000 + 1_001_024 + 65_536, 1000 + 2*1_001_024 + 65_536
+	const server, both, half = 1000 + 1_001_024 + 65_536, 1000 + 2*1_001_024 + 65_536, 32_768
 	for _, c := range []struct {
 		name    string
 		role    Role
@@ -211,10 +231,11 @@ func TestFileMax(t *testing.T) {
 		verdict Verdict
 		holds   int64
 	}{
-		{"one too few", Server, server - 1, Raise, 999_999},
-		{"enough", Server, server, OK, 1_000_000},
-		{"one too few for both ends", Both, both - 1, Raise, 999_999},
-		{"enough for both ends", Both, both, OK, 1_000_000},
+		{"one too few", Server, server - half - 1, Raise, 999_999},
+		{"enough", Server, server - half, OK, 1_000_000},
+		{"as it is set", Server, server, OK, 1_000_000 + half},
+		{"one too few for both ends", Both, both - half - 1, Raise, 999_999},
+		{"enough for both ends", Both, both - half, OK, 1_000_000},
 		{"systemd's", Both, Unbounded, OK, Unbounded},
 		{"fewer than are open", Server, 10, Raise, 0},
 	} {
@@ -222,6 +243,14 @@ func TestFileMax(t *testing.T) {
 		f := examineOne(t, fileChecks(), "fs.file-max", h, Goal{Connections: 1_000_000, Role: c.role})
 		if f.Verdict != c.verdict || f.Holds != c.holds {
 			t.Errorf("%s: %s, holds %d", c.name, f.Verdict, f.Holds)
+		}
+	}
+	// What is set is enough also when more files are open at the next look.
+	for have, open := range map[string]string{"500000": "1000", decimal(server): "33768"} {
+		h := hostOf(t, map[string]string{"proc/sys/fs/file-max": have, "proc/sys/fs/file-nr": open + "\t0\t99\n"})
+		f := examineOne(t, fileChecks(), "fs.file-max", h, Goal{Connections: 1_000_000})
+		if want := decimal(server); f.Settings[0].Value+"\n" != want || (f.Verdict == OK) != (have == want) {
+			t.Errorf("%s with %s open: %s, to be set to %s", have, open, f.Verdict, f.Settings[0].Value)
 		}
 	}
 	h := hostOf(t, map[string]string{"proc/sys/fs/file-max": "18446744073709551615\n"}) // before Linux 5.1

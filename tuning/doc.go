@@ -11,7 +11,8 @@
 // # Promises
 //
 //  1. Looking changes nothing. Only Apply and Revert write, and each says line by line what it did.
-//  2. Apply never lowers what is higher already, and doing it twice is doing it once.
+//  2. Apply never lowers what is higher already, and doing it twice is doing it once. A switch, of which no value
+//     is more than another, it sets: as tcp_syncookies, tcp_tw_reuse and those below /sys.
 //  3. Before the first change, what was found is on disk: after a failure half way, or a kill, Revert undoes
 //     what was done. A value that somebody else has changed since is left as it is, and named.
 //  4. What cannot be read is said to be unread. It is never taken for good.

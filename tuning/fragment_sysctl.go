@@ -135,8 +135,9 @@ func (s *sysctl) printed(g Goal) (values []int64, because, leave string) {
 		because += "; no less than the kernel's own"
 	}
 	if s.key == "net.ipv4.tcp_mem" {
-		because += fmt.Sprintf("; the kernel's own is a sixteenth of the memory, so leave this out on a host of more than %s",
-			byteCount(merged[1]*16*fragmentPage))
+		because += fmt.Sprintf("; the kernel's own is a sixteenth of the memory, so leave this out on a host of more than %s, and take less on one that "+
+			"has not %s to spare, or stuck receivers use its memory up",
+			byteCount(merged[1]*16*fragmentPage), byteCount(merged[2]*fragmentPage))
 	}
 	return merged, because, ""
 }

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// A Host is what can be known of a host: the files below /proc, /sys, /etc and /run that the checks read,
-// and the environment of the process that asks. It is this machine ([ThisHost]) or a recording of another
+// A Host is what can be known of a host: the files below /proc, /sys, /etc, /run and of systemd below /usr
+// that the checks read, and the environment of the process that asks. It is this machine ([ThisHost]) or a recording of another
 // one ([ParseRecording]).
 type Host struct {
 	files files

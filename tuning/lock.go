@@ -31,7 +31,9 @@ func (l lock) release() { l.Close() }
 func (t Tuner) lock(make bool) (lock, error) {
 	// Each turn is lost to another Tuner that finished and took the file away between two calls here.
 	for range 100 {
-		if err := t.checkDir(make); err != nil {
+		if err := t.checkDir(make); make && errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
 			return lock{}, err
 		}
 		f, err := os.OpenFile(t.at(lockFile), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)

@@ -71,6 +71,21 @@ func TestManyAtOnce(t *testing.T) {
 	}
 }
 
+// The directory is taken away by another that has finished, right after it was made: it is made again.
+func TestLockOutlivesAnother(t *testing.T) {
+	u, f := tunerOf(rootOf(t, nil))
+	taken := 0
+	f.before = func(call string) {
+		if call == "sync lib" && taken < 3 { // the last call of makeDir
+			taken++
+			remove(t, u.Root, stateDir)
+		}
+	}
+	if s := apply(t, u, reportOf(10, raise("fs.nr_open", "2001024")), ApplyOptions{})["fs.nr_open"]; s.Outcome != Done || taken != 3 {
+		t.Errorf("%+v, taken away %d times", s, taken)
+	}
+}
+
 // A lock that a dead process left is no lock, whatever is written in it.
 func TestStaleLock(t *testing.T) {
 	u, _ := tunerOf(rootOf(t, nil))

@@ -50,7 +50,9 @@ func parseLimit(s string, none ...string) (int64, bool) {
 
 // systemdRoots are the directories of systemd's configuration, the strongest first (systemd-system.conf(5),
 // systemd.unit(5)).
-func systemdRoots() []string { return []string{"etc/systemd", "run/systemd"} }
+func systemdRoots() []string {
+	return []string{"etc/systemd", "run/systemd", "usr/local/lib/systemd", "usr/lib/systemd"}
+}
 
 // underSystemd reports whether systemd runs the host, as sd_booted(3) tells it.
 func (h *Host) underSystemd() bool {
@@ -93,14 +95,21 @@ func (h *Host) systemdLimit(file, key string) (limit descriptorLimit, ok bool) {
 	return limit, ok
 }
 
-// dropIns returns the files of FILE.d in the order in which systemd reads them.
+// dropIns returns the files of FILE.d in the order in which systemd reads them, and for a service those for all
+// services, which are weaker: of two with the same name they give way (systemd.unit(5), service.d).
 func (h *Host) dropIns(file string) []string {
 	strongest := map[string]string{}
-	for _, root := range systemdRoots() {
-		dir := root + "/" + file + ".d"
-		for _, base := range h.dir(dir) {
-			if _, taken := strongest[base]; !taken && strings.HasSuffix(base, ".conf") {
-				strongest[base] = dir + "/" + base
+	dirs := []string{file + ".d"}
+	if strings.HasSuffix(file, ".service") {
+		dirs = append(dirs, "system/service.d")
+	}
+	for _, dir := range dirs {
+		for _, root := range systemdRoots() {
+			at := root + "/" + dir
+			for _, base := range h.dir(at) {
+				if _, taken := strongest[base]; !taken && strings.HasSuffix(base, ".conf") {
+					strongest[base] = at + "/" + base
+				}
 			}
 		}
 	}

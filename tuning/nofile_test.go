@@ -110,6 +110,19 @@ func TestSystemdPrecedence(t *testing.T) {
 		{"an empty file of that name masks it", map[string]string{
 			"etc/systemd/" + unit + ".d/10-a.conf": "", "run/systemd/" + unit + ".d/10-a.conf": line("7"),
 		}, 0, ""},
+		{"the unit of a package", map[string]string{"usr/lib/systemd/" + unit: line("9")}, 9, "/usr/lib/systemd/" + unit},
+		{"etc hides that of a package", map[string]string{
+			"etc/systemd/" + unit: line("1"), "usr/lib/systemd/" + unit: line("9"),
+		}, 1, "/etc/systemd/" + unit},
+		{"a drop-in of a package", map[string]string{
+			"usr/local/lib/systemd/" + unit: line("9"), "usr/lib/systemd/" + unit + ".d/10-a.conf": line("10"),
+		}, 10, "/usr/lib/systemd/" + unit + ".d/10-a.conf"},
+		{"a drop-in for all services", map[string]string{
+			"etc/systemd/" + unit: line("1"), "usr/lib/systemd/system/service.d/10-a.conf": line("11"),
+		}, 11, "/usr/lib/systemd/system/service.d/10-a.conf"},
+		{"which gives way to one of the same name", map[string]string{
+			"etc/systemd/system/service.d/10-a.conf": line("11"), "usr/lib/systemd/" + unit + ".d/10-a.conf": line("12"),
+		}, 12, "/usr/lib/systemd/" + unit + ".d/10-a.conf"},
 		{"other files are no drop-ins", map[string]string{"etc/systemd/" + unit + ".d/10-a.conf~": line("8")}, 0, ""},
 		{"what may not be read is passed over", map[string]string{
 			"etc/systemd/" + unit: line("1"), "etc/systemd/" + unit + ".d/1.conf": "!EACCES",

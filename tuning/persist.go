@@ -18,7 +18,7 @@ import (
 const tmpfilesConf = "/etc/tmpfiles.d/90-dormouse.conf"
 
 // ourFiles returns them in the order in which they are written.
-func ourFiles() []string { return []string{sysctlConf, limitsConf, dropIn, tmpfilesConf} }
+func ourFiles() []string { return []string{sysctlConf, limitsConf, dropIn, tmpfilesConf, modulesConf} }
 
 // A fileChange is a file below /etc that is to have another content.
 type fileChange struct {
@@ -37,7 +37,7 @@ func (c *fileChange) step() Step { return c.Step }
 
 // planFiles has a change for each file, and says which settings another file would undo at the next boot.
 func (t Tuner) planFiles(r *Report, s *state) []change {
-	all := settingsOf(r)
+	all := t.withWritten(settingsOf(r))
 	text, lines := t.persistedText(r.Goal, all)
 	sysctls := t.planFile(sysctlConf, text, s)
 	changes := []change{sysctls}
@@ -68,6 +68,9 @@ func (t Tuner) planFiles(r *Report, s *state) []change {
 	}
 	if text := tmpfilesText(all); text != "" {
 		changes = append(changes, t.planFile(tmpfilesConf, text, s))
+	}
+	if text := t.modulesText(lines); text != "" {
+		changes = append(changes, t.planFile(modulesConf, text, s))
 	}
 	return changes
 }
@@ -112,9 +115,9 @@ func (t Tuner) planFile(name, text string, s *state) change {
 // goes from /etc down and follows no symbolic link: what lies behind one is not this host's to set up.
 func (t Tuner) missingDir(name string) (missing bool, why string) {
 	dir := path.Dir(name)
-	if name == tmpfilesConf {
+	if name == tmpfilesConf || name == modulesConf {
 		if info, err := os.Stat(t.at("/etc/systemd")); err != nil || !info.IsDir() {
-			return false, "there is no /etc/systemd, so no systemd-tmpfiles to read it"
+			return false, "there is no /etc/systemd, so no systemd to read it at boot"
 		}
 	}
 	at := ""
@@ -220,6 +223,7 @@ func (c *fileChange) do(t Tuner, s *state) Step {
 	step := c.Step
 	if why := c.refuse(t); why != "" {
 		step.Outcome, step.Why = Left, why
+		step.Fix = fmt.Sprintf("once fs.nr_open is %d or more, now and at boot, dormouse tune apply --persist again", c.nofile)
 		return step
 	}
 	var err error

@@ -80,8 +80,8 @@ func (h *Host) pressure(g Goal) int64 {
 // Bytes that a process keeps for each connection, as `make density` and `dormouse bench connect` measure them
 // (README.md), joined to one topic with Go 1.26.
 const (
-	serverBytes  = 280 // dormouse serve with the engine epoll, as it idles: 273 between 1,500 and 15,000, 247 at a million
-	loadGenBytes = 264 // dormouse bench: 264 there, 196 at a million
+	serverBytes  = 265 // dormouse serve with the engine epoll, at rest: 255 to 273 between 1,500 and 15,000, 247 at a million
+	loadGenBytes = 264 // dormouse bench: 204 to 313 there, 196 at a million
 
 	// tlsBytes is what crypto/tls keeps beside that in the Go process that ends the connection, which
 	// dormouse serve is not: a proxy in front of it is. 7,440 B is the difference in resident memory of 2,000

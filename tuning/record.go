@@ -20,8 +20,8 @@ import (
 const recordingHead = `# What dormouse tune read of a host, and all that is needed to examine it elsewhere.
 # Of the environment it has the variables of the Go runtime alone. It has no name of the host, no address, no
 # command line, no user, no connection and no comment of a file below /etc; of systemd's units it has the
-# limits, of the mounts those of cgroups, proc and sysfs. Names of network interfaces, of groups and of cgroups
-# are in it.
+# limits, of the mounts those of cgroups. Names of network interfaces (enx0a1b2c3d4e5f is an address too), of groups
+# and of cgroups are in it.
 # What nobody should see can be deleted: a line "unreadable NAME" above the files, in place of a file, says so.
 `
 
@@ -192,7 +192,7 @@ func withheld(name string) bool {
 		return among(base, "hostname", "domainname", "boot_id", "uuid", "core_pattern", "modprobe", "hotplug") ||
 			dir == "proc/sys/kernel/keys/"
 	case below("proc/sys/"), below("proc/pressure/"), below("sys/") && !below("sys/class/dmi/") && base != "address",
-		below("etc/sysctl."), below("etc/security/"), below("etc/systemd/"), below("run/systemd/"):
+		below("etc/sysctl."), below("etc/security/"), ofSystemd(name):
 		return false
 	case dir == "proc/":
 		return !among(base, "buddyinfo", "cpuinfo", "filesystems", "interrupts", "loadavg", "meminfo", "modules",
@@ -206,13 +206,18 @@ func withheld(name string) bool {
 	return true
 }
 
+// ofSystemd reports whether a file is of systemd's configuration.
+func ofSystemd(name string) bool {
+	return slices.ContainsFunc(systemdRoots(), func(root string) bool { return strings.HasPrefix(name, root+"/") })
+}
+
 // trimmed takes out of a file what names persons and machines and is of no use to a check.
 func trimmed(name, content string) string {
 	trim := func(line string) string { return line }
 	dir, base := path.Split(name)
 	ofProcess := strings.HasPrefix(name, "proc/") && strings.Count(name, "/") == 2
 	switch {
-	case strings.HasPrefix(name, "etc/systemd/") || strings.HasPrefix(name, "run/systemd/"):
+	case ofSystemd(name):
 		trim = trimUnit
 	case strings.HasPrefix(dir, "etc/security/"):
 		trim = trimLoginLimit
@@ -267,7 +272,7 @@ func trimLoginLimit(line string) string {
 func trimMount(line string) string {
 	_, rest, _ := strings.Cut(line, " - ")
 	kind, _, _ := strings.Cut(rest, " ")
-	if among(kind, "cgroup", "cgroup2", "proc", "sysfs") {
+	if among(kind, "cgroup", "cgroup2") {
 		return line
 	}
 	return ""

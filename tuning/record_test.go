@@ -210,13 +210,15 @@ func TestRecordKeepsSecrets(t *testing.T) {
 		"proc/self/status":                             "Name:\t" + secret + "\nGroups:\t" + secret + "\nNSpid:\t" + secret + "\nCapEff:\t00\n",
 		"etc/security/limits.conf":                     "# " + secret + "\n" + secret + " - nofile 1000\n\t" + secret + "\thard nofile 5 # " + secret + "\n* - nofile 7\n@wheel - nofile 8\n",
 		"etc/systemd/system/dormouse.service.d/a.conf": "[Service]\nEnvironment=TOKEN=" + secret + "\n#LimitNOFILE=" + secret + "\nLimitNOFILE=9\n",
-		"proc/self/mountinfo":                          "31 23 0:27 / /mnt rw - nfs4 " + secret + ":/home rw\n25 1 0:22 / /sys/fs/cgroup rw - cgroup2 none rw\n",
+		"usr/lib/systemd/system/dormouse.service":      "[Service]\nEnvironment=TOKEN=" + secret + "\nLimitNOFILE=9\n",
+		"proc/self/mountinfo":                          "22 23 0:28 / /home/" + secret + "/root/proc rw - proc proc rw\n31 23 0:27 / /mnt rw - nfs4 " + secret + ":/home rw\n25 1 0:22 / /sys/fs/cgroup rw - cgroup2 none rw\n",
 	}
 	want := map[string]string{
 		"etc/sysctl.conf":                              "fs.nr_open = 1\n",
 		"proc/self/status":                             "CapEff:\t00\n",
 		"etc/security/limits.conf":                     "somebody - nofile 1000\n\tsomebody\thard nofile 5 \n* - nofile 7\n@wheel - nofile 8\n",
 		"etc/systemd/system/dormouse.service.d/a.conf": "[Service]\nLimitNOFILE=9\n",
+		"usr/lib/systemd/system/dormouse.service":      "[Service]\nLimitNOFILE=9\n",
 		"proc/self/mountinfo":                          "25 1 0:22 / /sys/fs/cgroup rw - cgroup2 none rw\n",
 	}
 	for _, name := range names {

@@ -124,8 +124,8 @@ func checkName(name string) error {
 	switch {
 	case !fs.ValidPath(name):
 		return errors.New("want a path without a / in front, and no element that is empty, . or .. in it")
-	case !below || !among(first, "proc", "sys", "etc", "run"):
-		return errors.New("want a file below proc, sys, etc or run")
+	case !below || !among(first, "proc", "sys", "etc", "run") && !ofSystemd(name):
+		return errors.New("want a file below proc, sys, etc or run, or of systemd below usr")
 	case len(name) > maxRecordedName || strings.Count(name, "/") >= maxRecordedDepth:
 		return fmt.Errorf("want %d bytes and %d elements at most", maxRecordedName, maxRecordedDepth)
 	case strings.ContainsFunc(name, unprintable) || strings.ContainsFunc(name, unicode.IsSpace):

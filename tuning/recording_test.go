@@ -71,6 +71,7 @@ func TestParseRecordingRefuses(t *testing.T) {
 		{"a path upwards", recordingStart + "-- proc/../etc/passwd --\nx\n", "line 3: "},
 		{"an absolute path", recordingStart + "-- /proc/stat --\nx\n", "line 3: "},
 		{"a path elsewhere", recordingStart + "-- home/x --\nx\n", "line 3: "},
+		{"a path elsewhere below usr", recordingStart + "-- usr/lib/x --\nx\n", "line 3: "},
 		{"a root alone", recordingStart + "-- proc --\nx\n", "line 3: "},
 		{"a long path", recordingStart + "-- proc/" + strings.Repeat("a", maxRecordedName) + " --\nx\n", "line 3: "},
 		{"a deep path", recordingStart + "-- proc/" + strings.Repeat("a/", maxRecordedDepth) + "b --\nx\n", "line 3: "},

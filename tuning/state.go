@@ -64,7 +64,7 @@ type savedFile struct {
 
 const (
 	stateVersion = 1
-	stateBytes   = 8 << 20 // four files of fileBytes as base64, and the rest
+	stateBytes   = 8 << 20 // five files of fileBytes as base64, and the rest
 	mostOurs     = 32      // of the goals that a host is tuned for one after the other; the oldest is forgotten
 	mostEntries  = 1 << 14 // of queues of interfaces, the most numerous; a host has some hundreds
 )

@@ -95,7 +95,7 @@ func (s *sysctl) examine(c *Check, h *Host, g Goal) Finding {
 	f := c.finding(OK)
 	f.Value, f.Needed, f.Because = row(have), row(want), because
 	if s.holds != nil {
-		f.Holds = max(0, s.holds(have, g, h.page))
+		f.Holds = max(0, s.holds(notNegative(have), g, h.page))
 	}
 	value := row(s.order.merge(have, want))
 	f.Settings = []Setting{{Key: s.key, Path: "/" + name, Value: value}}
@@ -108,6 +108,16 @@ func (s *sysctl) examine(c *Check, h *Host, g Goal) Finding {
 	}
 	f.Now, f.ForGood = sysctlNow(s.key, value), sysctlForGood(s.key, value)
 	return f
+}
+
+// notNegative has 0 for what is below: as a bound of connections it is none at all, and arithmetic with the least
+// numbers that there are would make the largest of them.
+func notNegative(values []int64) []int64 {
+	bounds := make([]int64, len(values))
+	for i, v := range values {
+		bounds[i] = max(v, 0)
+	}
+	return bounds
 }
 
 func sysctlNow(key, value string) string {

@@ -117,7 +117,8 @@ func clean(s string) string {
 // wrap breaks a text at spaces into lines of at most width characters. A longer word is broken after its
 // last dot, slash or comma that fits, and if there is none, where the line is full.
 func wrap(text string, width int) []string {
-	width = max(width, 1)
+	const most = 20_000 // characters: what is longer comes of a forged file, and a long word takes its length squared
+	text, width = shorten(text, most), max(width, 1)
 	var lines []string
 	line := ""
 	for _, word := range strings.Fields(text) {

@@ -73,6 +73,14 @@ func TestWrap(t *testing.T) {
 	}
 }
 
+// A text without an end, as of a forged file, takes no time.
+func TestWrapIsBounded(t *testing.T) {
+	lines := wrap(strings.Repeat("a", 16<<20), 100)
+	if len(lines) != 200 || !strings.HasSuffix(lines[199], "…") {
+		t.Errorf("%d lines", len(lines))
+	}
+}
+
 func FuzzWrap(f *testing.F) {
 	f.Add("net.netfilter.nf_conntrack_max is low", 12)
 	f.Add("é\x80\xff ./.", 1)

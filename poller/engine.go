@@ -21,7 +21,8 @@ type Engine interface {
 	Attach(nc net.Conn, h Handler, early []byte) error
 
 	// Each calls f for every open connection with its handler of this moment, from the calling
-	// goroutine, until f returns false. Connections that open or close meanwhile may be missed.
+	// goroutine, until f returns false. Connections that open or close meanwhile may be missed. f may
+	// block: nothing is locked.
 	Each(f func(Conn, Handler) bool)
 
 	// Stats returns a snapshot of the engine's counters. It may be called from any goroutine.

@@ -94,7 +94,8 @@ func (b *base) serveSocket(l net.Listener, add func(fd int) error) error {
 	}
 	defer b.unlisten(f)
 	defer l.Close() // not before: it removes the file of a Unix socket
-	return b.serve(func() (int, error) { return acceptBatch(raw, add) })
+	early := true
+	return b.serve(func() (int, error) { return acceptBatch(raw, &early, add) })
 }
 
 // accept4 is accept4(2) without the peer's address, which nobody may ever ask for: unix.Accept4 makes
@@ -104,13 +105,15 @@ func accept4(listener uintptr) (fd int, errno unix.Errno) {
 	return int(r), errno
 }
 
-// acceptBatch waits for connections and accepts until the kernel returns an error.
-func acceptBatch(raw syscall.RawConn, add func(fd int) error) (n int, err error) {
+// acceptBatch waits for connections and accepts until the kernel returns an error. early is true until the queue
+// has been empty: who came before the listener was told has not inherited TCP_NODELAY.
+func acceptBatch(raw syscall.RawConn, early *bool, add func(fd int) error) (n int, err error) {
 	var failed error
 	err = raw.Read(func(listener uintptr) bool {
 		for {
 			fd, errno := accept4(listener)
 			if errno == unix.EAGAIN {
+				*early = false
 				return false
 			}
 			if errno != 0 {
@@ -118,6 +121,9 @@ func acceptBatch(raw syscall.RawConn, add func(fd int) error) (n int, err error)
 				return true
 			}
 			n++
+			if *early {
+				_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+			}
 			if add(fd) == ErrShutdown { // Close of the listener waits for us
 				failed = ErrShutdown
 				return true

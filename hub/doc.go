@@ -2,7 +2,7 @@
 //
 // A [Subscriber] embeds a [Subscription] and has a method Deliver. [Hub.Subscribe] puts it on one
 // topic, [Hub.Broadcast] hands a [Message] to every subscriber of the message's topic. The hub knows
-// no sockets, no serializers and no nodes; it starts no goroutine.
+// no sockets, no serializers and no nodes; it keeps no goroutine.
 //
 // # Promises
 //
@@ -13,21 +13,25 @@
 //     picked it up. One that leaves and joins again may get it twice, once for each subscription.
 //  3. Messages that one goroutine broadcasts to a topic arrive at each subscriber in that order.
 //     Messages of different goroutines have no mutual order: two subscribers may see them swapped.
-//  4. Deliver runs on the goroutine that called Broadcast, before Broadcast returns. With several
-//     publishers one subscriber's Deliver may run on several goroutines at once.
+//  4. Deliver runs before Broadcast returns, on the goroutine that called it or, on a large topic, on
+//     one of its helpers: see 7. With several publishers, or when a subscriber leaves and joins again,
+//     its Deliver may run on several goroutines at once.
 //  5. No lock is held during Deliver: it may call every method of the hub, for every subscriber. A
 //     message that Deliver broadcasts to the same topic overtakes the one being delivered: the
 //     subscribers still to come get the inner one first.
 //  6. A large fan-out starves nobody. It visits the topic by pages of 255 slots, holds the lock only
 //     to copy one, and between two yields the processor if it has run for 500 µs.
-//  7. A broadcast allocates nothing, however many subscribers there are. It stays on one goroutine:
-//     spread over several, a panic in Deliver could not reach the caller, and one publisher would
-//     take every processor from the loops.
+//  7. A broadcast allocates nothing, however many subscribers there are. To 16,320 and more it has
+//     helpers, one for each 8,160 beyond the first: goroutines that are gone when it returns. All
+//     fan-outs of a hub together have one helper less than half of the processors, so that one
+//     publisher leaves the other half to loops and workers; who finds none free goes on alone. With
+//     three processors or fewer there are none.
 //  8. A topic that nobody is on leaves nothing behind, and the memory of one that was large goes
 //     back as it empties.
 //
-// A panic in Deliver is not recovered here: it ends the fan-out, reaches the caller of Broadcast and
-// leaves the hub whole. Whoever runs an application's code inside Deliver recovers there.
+// A panic in Deliver, or a call of runtime.Goexit, is not recovered here: it ends the fan-out, reaches
+// the caller of Broadcast, from a helper without its stack, and leaves the hub whole. Whoever runs an
+// application's code inside Deliver recovers there.
 //
 // # Size
 //

@@ -33,7 +33,11 @@ func (h *Hub) fanout(m *Message, from *Subscription) (delivered int) {
 	case t.end() <= fewSlots:
 		delivered = sh.fanoutFewLocked(t, m, from)
 	default:
-		delivered = sh.fanoutPagesLocked(t, m, from)
+		if helpers := h.claimHelpers(t.end()); helpers > 0 {
+			delivered = h.fanoutSpreadLocked(sh, t, m, from, helpers)
+		} else {
+			delivered = sh.fanoutPagesLocked(t, m, from)
+		}
 	}
 	sh.deliveries.Add(uint64(delivered))
 	return delivered
@@ -59,19 +63,29 @@ func (sh *shard) fanoutPagesLocked(t *topic, m *Message, from *Subscription) (de
 	}
 	t.fanouts++
 	defer sh.endFanout(t)
-	yielded := time.Now()
+	turn := newTurn()
 	for p := uint32(1); ; p++ {
 		sh.mu.Unlock()
 		delivered += deliver(buf[:n], m)
 		if !more {
 			return delivered
 		}
-		if time.Since(yielded) >= yieldAfter {
-			runtime.Gosched()
-			yielded = time.Now()
-		}
+		turn.yield()
 		sh.mu.Lock()
 		n, more = t.copyPage(buf[:], p, end, from.slotIn(t))
+	}
+}
+
+// A turn is how long a fan-out has had its processor.
+type turn struct{ began time.Time }
+
+func newTurn() turn { return turn{time.Now()} }
+
+// yield lets others run, when that is due.
+func (t *turn) yield() {
+	if time.Since(t.began) >= yieldAfter {
+		runtime.Gosched()
+		t.began = time.Now()
 	}
 }
 

@@ -180,7 +180,14 @@ type deaf struct{ hub.Subscription }
 func (*deaf) Deliver(*hub.Message) {}
 
 func TestOrderPerPublisher(t *testing.T) {
+	for _, helpers := range []int{-1, 1, 3} {
+		t.Run(fmt.Sprint("helpers ", helpers), func(t *testing.T) { orderPerPublisher(t, helpers) })
+	}
+}
+
+func orderPerPublisher(t *testing.T, helpers int) {
 	h := newHub(t)
+	hub.SetHelpers(h, helpers, 1)
 	ears := make([]*orderly, 2*hub.PageSlots+50)
 	for i := range ears {
 		ears[i] = &orderly{t: t}

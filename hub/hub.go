@@ -1,17 +1,24 @@
 package hub
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"sync/atomic"
+)
 
 // A Hub holds topics and who is on them. Its methods may be called from any goroutine, also from
 // within Deliver.
 type Hub struct {
 	shards [shardCount]shard // first, so that each begins a cache line
 	seed   maphash.Seed
+
+	helping     atomic.Int32 // helpers of fan-outs, see spread
+	helperLimit int32        // how many there may be; 0: by the number of processors
+	helperPages uint32       // of a topic for each of them, and for the caller
 }
 
 // New returns a Hub without topics. It needs no closing.
 func New() *Hub {
-	return &Hub{seed: maphash.MakeSeed()}
+	return &Hub{seed: maphash.MakeSeed(), helperPages: spreadPages}
 }
 
 // Subscribe puts s on the topic. It keeps no reference to the name's bytes: the name may lie in a

@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// Formats is the number of encoded forms that a Message has room for. Phoenix has two serializers,
-// and each encodes JSON and binary payloads differently, but one message has only one kind of payload.
-const Formats = 4
+// Formats is the number of encoded forms that a Message has room for: three serializers, each with and
+// without compression. Each encodes the kinds of payload differently, but one message has only one.
+const Formats = 6
 
 // A Format is one of the encoded forms, 0 to Formats-1. What each means is up to the subscribers,
 // who must agree on it.
@@ -21,6 +21,7 @@ type Message struct {
 	Event   string
 	Payload []byte
 	Binary  bool // the payload is bytes of the application's, not JSON
+	Packed  bool // the payload is MessagePack, not JSON
 
 	mu      sync.Mutex // held while encoding; protects the writing of the following
 	encoded [Formats]atomic.Pointer[encoding]

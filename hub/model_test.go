@@ -24,14 +24,16 @@ func TestModel(t *testing.T) {
 	}
 	for _, ops := range []int{10, 100, 1000, 5000} {
 		for _, goroutines := range []int{1, 2, 4, 8} {
-			t.Run(fmt.Sprintf("%dx%d", ops, goroutines), func(t *testing.T) {
-				defer func() {
-					if t.Failed() {
-						t.Logf("replay with -run '%s' -seed %d", t.Name(), seed)
-					}
-				}()
-				simulate(t, seed, ops, goroutines)
-			})
+			for _, helpers := range []int{-1, 3} {
+				t.Run(fmt.Sprintf("%dx%d, helpers %d", ops, goroutines, helpers), func(t *testing.T) {
+					defer func() {
+						if t.Failed() {
+							t.Logf("replay with -run '%s' -seed %d", t.Name(), seed)
+						}
+					}()
+					simulate(t, seed, ops, goroutines, helpers)
+				})
+			}
 		}
 	}
 }
@@ -93,8 +95,9 @@ func topicFor(r *rand.Rand) int {
 	return i
 }
 
-func simulate(t *testing.T, seed uint64, ops, goroutines int) {
+func simulate(t *testing.T, seed uint64, ops, goroutines, helpers int) {
 	m := &model{h: newHub(t)}
+	hub.SetHelpers(m.h, helpers, 1)
 	var wg sync.WaitGroup
 	ears := make([][]*modelEar, goroutines)
 	for g := range goroutines {

@@ -36,6 +36,14 @@ type PresenceConfig struct {
 	// broadcast the diff goes on with the next, as long as changes keep coming.
 	Spawn func(task func()) bool
 
+	// Fetch, if set, adds to what is said of a key beside its metas: it returns a JSON object for each of
+	// the keys that has something to add, and its members stand beside "metas" in lists, snapshots and
+	// both halves of diffs. It is called for each diff with the keys in it, for each snapshot that is
+	// encoded with those of the topic, and by List and Get; without locks, on their goroutines. Until it
+	// returns, that diff and the snapshot wait for it. It must not panic, nor ask for a snapshot. What is
+	// no object is left out. DiffBytes does not count it.
+	Fetch func(topic string, keys []string) map[string]json.RawMessage
+
 	// Replica is who this is in the cluster. Default: the name "local" and the microseconds since 1970.
 	// The epoch must be another after a restart, also without a cluster: clients that come back
 	// compare refs, and a ref that is used again shows them the meta that they remember.
@@ -200,15 +208,20 @@ func (p *Presence) Update(topic, key string, meta json.RawMessage, owner Subscri
 		o.unlock()
 		return "", ErrNotTracked
 	}
-	sh := p.shard(topic)
+	return p.replace(&o, old, compact), nil
+}
+
+// replace puts an entry with another meta in the place of old, unlocks the owner and flushes.
+func (p *Presence) replace(o *ownerEntries, old *PresenceEntry, meta string) (ref string) {
+	sh := p.shard(old.Topic())
 	sh.mu.Lock()
-	e := sh.state.Update(old, compact)
+	e := sh.state.Update(old, meta)
 	sh.diffsOf(e.Topic()).replace(old, e)
 	sh.mu.Unlock()
 	o.replace(old, e)
 	o.unlock()
 	p.flush(sh, e.Topic())
-	return e.Ref(), nil
+	return e.Ref()
 }
 
 // Untrack takes the owner's entry away and reports whether there was one.
@@ -256,7 +269,7 @@ func (p *Presence) List(topic string) json.RawMessage {
 	sh.mu.Lock()
 	entries := append([]*PresenceEntry(nil), sh.state.List(topic)...)
 	sh.mu.Unlock()
-	return appendPresences(make([]byte, 0, presencesSize(entries)), entries)
+	return appendPresences(make([]byte, 0, presencesSize(entries)), entries, p.fetch(topic, entries))
 }
 
 // Count returns how many entries the topic has.

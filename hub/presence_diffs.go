@@ -193,7 +193,7 @@ func (p *Presence) broadcast(sh *presenceShard, d *presenceDiffs, joins, leaves 
 	}()
 	joins, leaves = withoutReturned(joins, leaves)
 	if len(joins)+len(leaves) > 0 { // not all have cancelled each other
-		m = &Message{Topic: d.topic, Event: EventPresenceDiff, Payload: diffPayload(joins, leaves)}
+		m = &Message{Topic: d.topic, Event: EventPresenceDiff, Payload: diffPayload(joins, leaves, p.fetch(d.topic, joins, leaves))}
 		p.cfg.Broadcast(m)
 	}
 }

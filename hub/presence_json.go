@@ -38,7 +38,7 @@ func (p *Presence) Snapshot(topic string) json.RawMessage {
 	s := sh.snapshotLocked(topic)
 	sh.mu.Unlock()
 	s.once.Do(func() {
-		s.json = appendPresences(make([]byte, 0, presencesSize(s.entries)), s.entries)
+		s.json = appendPresences(make([]byte, 0, presencesSize(s.entries)), s.entries, p.fetch(topic, s.entries))
 		s.entries = nil
 	})
 	return s.json
@@ -73,13 +73,13 @@ func (sh *presenceShard) snapshotLocked(topic string) *presenceSnapshot {
 }
 
 // diffPayload returns the payload of a presence_diff.
-func diffPayload(joins, leaves []*PresenceEntry) []byte {
+func diffPayload(joins, leaves []*PresenceEntry, fetched map[string]json.RawMessage) []byte {
 	const frame = `{"joins":,"leaves":}`
 	dst := make([]byte, 0, len(frame)+presencesSize(joins)+presencesSize(leaves))
 	dst = append(dst, `{"joins":`...)
-	dst = appendPresences(dst, joins)
+	dst = appendPresences(dst, joins, fetched)
 	dst = append(dst, `,"leaves":`...)
-	dst = appendPresences(dst, leaves)
+	dst = appendPresences(dst, leaves, fetched)
 	return append(dst, '}')
 }
 
@@ -97,8 +97,9 @@ func presencesSize(entries []*PresenceEntry) (n int) {
 	return n + len(`{}`)
 }
 
-// appendPresences appends an object of the keys, each with all its metas. Nil entries are passed over.
-func appendPresences(dst []byte, entries []*PresenceEntry) []byte {
+// appendPresences appends an object of the keys, each with what was fetched for it and all its metas. Nil
+// entries are passed over.
+func appendPresences(dst []byte, entries []*PresenceEntry, fetched map[string]json.RawMessage) []byte {
 	next, follows := chainByKey(entries)
 	dst = append(dst, '{')
 	comma := false
@@ -111,7 +112,11 @@ func appendPresences(dst []byte, entries []*PresenceEntry) []byte {
 		}
 		comma = true
 		dst = appendJSONString(dst, e.Key())
-		dst = append(dst, `:{"metas":[`...)
+		dst = append(dst, ':', '{')
+		if f := fetched[e.Key()]; len(f) > len(`{}`) {
+			dst = append(append(dst, f[1:len(f)-1]...), ',') // before the metas: of two members the last counts
+		}
+		dst = append(dst, `"metas":[`...)
 		dst = e.appendMeta(dst)
 		for n := next[i]; n != 0; n = next[n] {
 			dst = append(dst, ',')

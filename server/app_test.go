@@ -166,6 +166,7 @@ func roomConfig() server.Config {
 	}
 	k := cfg.Sockets[0]
 	k.Routes = append(k.Routes, route("exact", "exact"), route("food*", "food"), route("foo*", "foo"))
+	k.WebSocket.MessagePack = true
 	few := *k
 	few.Path, few.MaxChannels = "/few", 1
 	cfg.Sockets = append(cfg.Sockets, &few)

@@ -14,15 +14,17 @@ import (
 func TestBroadcastForms(t *testing.T) {
 	long := `{"body":"` + strings.Repeat("sleep ", 200) + `"}`
 	m := &hub.Message{Topic: "room", Event: "msg", Payload: []byte(long)}
-	want := map[hub.Format]string{
-		formatV1: `{"topic":"room","event":"msg","payload":` + long + `,"ref":null}`,
-		formatV2: `[null,null,"room","msg",` + long + `]`,
+	want := [...]string{
+		formatV1:     `{"topic":"room","event":"msg","payload":` + long + `,"ref":null}`,
+		formatV2:     `[null,null,"room","msg",` + long + `]`,
+		formatPacked: "\x95\xc0\xc0\xa4room\xa3msg\x81\xa4body\xda\x04\xb0" + strings.Repeat("sleep ", 200),
 	}
 	for f := range hub.Format(hub.Formats) {
-		s := &socket{v2: f == formatV2 || f == formatV2Deflate}
+		form := f % formatV1Deflate
+		s := &socket{v2: form != formatV1, packed: form == formatPacked}
 		s.deflate = f >= formatV1Deflate
 		if s.format() != f {
-			t.Errorf("v2 %v, deflate %v: format %d, want %d", s.v2, s.deflate, s.format(), f)
+			t.Errorf("v2 %v, packed %v, deflate %v: format %d, want %d", s.v2, s.packed, s.deflate, s.format(), f)
 		}
 		b, err := m.Encoded(f, encoders[f])
 		if err != nil {
@@ -41,8 +43,8 @@ func TestBroadcastForms(t *testing.T) {
 		if whole, err := got.Add(part); !whole || err != nil {
 			t.Fatal(whole, err)
 		}
-		if string(got.Payload()) != want[f&1] {
-			t.Errorf("format %d: %.80s, want %.80s", f, got.Payload(), want[f&1])
+		if string(got.Payload()) != want[form] {
+			t.Errorf("format %d: %.80s, want %.80s", f, got.Payload(), want[form])
 		}
 	}
 }

@@ -84,6 +84,8 @@ const (
 	channelLeft                          // nothing is delivered any more
 	channelNullJoin                      // the join had no join_ref: joinRef is its ref
 	channelIntercepts                    // its route names events to intercept
+	channelTracks                        // it may have presences
+	channelStated                        // its client was pushed presence_state
 )
 
 // joinRef is the join's join_ref, or its ref if that was null (section 3.3).
@@ -111,17 +113,21 @@ func (ch *channel) Deliver(m *hub.Message) {
 	s := ch.socket
 	if state&channelIntercepts != 0 && ch.route().intercepts(m.Event) {
 		if _, err := s.conn.Do(&outbound{ch, m}); errors.Is(err, poller.ErrMailboxFull) {
-			_ = s.sent(poller.ErrOutboxFull)
+			s.missed(m)
 		}
 		return
 	}
 	format := s.format()
 	frame, err := m.Encoded(format, encoders[format])
 	if err != nil {
-		s.server().counters.unencodable.Add(1)
+		if err != errNotForChannels {
+			s.server().counters.unencodable.Add(1)
+		}
 		return
 	}
-	_ = s.send(frame)
+	if s.conn.Send(frame) == poller.ErrOutboxFull {
+		s.missed(m)
+	}
 }
 
 // An outbound is an intercepted broadcast on its way to the channel.
@@ -135,7 +141,7 @@ func (o *outbound) Run(poller.Conn) {
 		return
 	}
 	c := &Context{ch: o.ch}
-	p := Payload{data: o.m.Payload, binary: o.m.Binary}
+	p := payloadOf(o.m)
 	o.ch.after(c, c.guard("HandleOut", func() error {
 		return o.ch.impl.(Interceptor).HandleOut(c, o.m.Event, p)
 	}))
@@ -181,6 +187,7 @@ func (ch *channel) fail(reason error) {
 }
 
 func (ch *channel) terminate(reason error) {
+	defer ch.untrack() // also when Leave ends its goroutine
 	c := &Context{ch: ch, mute: reason == ErrDisplaced || reason == ErrDisconnected}
 	_ = c.guard("Leave", func() error { ch.impl.Leave(c, reason); return nil })
 }

@@ -49,10 +49,21 @@ type Config struct {
 	// Secret signs the tokens of long-poll sessions. Default: random, good for the life of the server.
 	Secret []byte
 
+	// Drain says how Shutdown sends clients away: in batches, over time.
+	Drain Drain
+
+	// Presence bounds what channels track of who is there, and adds to what is shown of it.
+	Presence PresenceConfig
+
+	// Limits says how many may come, and how often. Proxies says which proxies stand in front.
+	Limits  Limits
+	Proxies Proxies
+
 	// SlowConsumer is what happens to a connection whose outbox is over Poller.OutboxLimit.
 	SlowConsumer SlowConsumer
 
-	// Log gets panics of application code, with their stacks. Default: slog.Default().
+	// Log gets panics of application code, with their stacks, and the batches of a long drain. Default:
+	// slog.Default().
 	Log *slog.Logger
 }
 
@@ -64,8 +75,8 @@ const (
 	// reconnects and rejoins, and knows that it has missed something.
 	CloseSlow SlowConsumer = iota
 	// DropSlow drops the message that did not fit and counts it, which is no error of whoever sent
-	// it: for topics where the next message makes the last one worthless. When the end of a channel
-	// is what does not fit, the connection is closed as by CloseSlow: the client has to know.
+	// it: for topics where the next message makes the last one worthless. When the end of a channel,
+	// or who is present, is what does not fit, the connection is closed as by CloseSlow: the client has to know.
 	DropSlow
 )
 
@@ -90,6 +101,12 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.SlowConsumer > DropSlow {
 		return c, fmt.Errorf("server: Config.SlowConsumer is %d: want CloseSlow or DropSlow", c.SlowConsumer)
+	}
+	if err := c.Drain.setDefaults(); err != nil {
+		return c, err
+	}
+	if err := c.Presence.validate(); err != nil {
+		return c, err
 	}
 	if c.HandshakeTimeout == 0 {
 		c.HandshakeTimeout = defaultHandshakeTimeout
@@ -134,6 +151,11 @@ type WebSocketOptions struct {
 	// side: a sleeping connection keeps no window.
 	Compress bool
 
+	// MessagePack lets clients choose MessagePack instead of JSON: those that offer the sub-protocol
+	// "phoenix.msgpack", with vsn=2.0.0. It comes before Subprotocols. Channels see no difference, see
+	// [MessagePack].
+	MessagePack bool
+
 	// Subprotocols are those spoken, the best first. None: the client's offer is not looked at.
 	Subprotocols []string
 
@@ -148,6 +170,9 @@ func (o *WebSocketOptions) setDefaults() error {
 	}
 	if o.MaxFrameSize == 0 {
 		o.MaxFrameSize = frame.DefaultLimitBytes
+	}
+	if o.MessagePack {
+		o.Subprotocols = append([]string{subprotocolPacked}, o.Subprotocols...)
 	}
 	switch {
 	case o.Timeout == 0:

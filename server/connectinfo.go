@@ -42,7 +42,8 @@ type ConnectInfo struct {
 	Custom map[string]any
 }
 
-// PeerData is the other end of the connection: the client, or the last proxy.
+// PeerData is the other end of the connection, or the client if that is a proxy of [Proxies]. The port is 0
+// when the proxy does not tell it.
 type PeerData struct {
 	Address netip.Addr
 	Port    uint16

@@ -50,9 +50,9 @@ func (c *Context) Server() *Server { return c.ch.socket.server() }
 // Transport returns the name of the client's transport: "websocket" or "longpoll".
 func (c *Context) Transport() string {
 	if c.ch.socket.mount.poll != nil {
-		return "longpoll"
+		return transportLongPoll
 	}
-	return "websocket"
+	return transportWebSocket
 }
 
 // Push sends an event to the channel's client. Errors are those of the payload, ErrNotJoined, and those

@@ -1,6 +1,10 @@
 package server
 
-import "github.com/dormouse-ws/dormouse/hub"
+import (
+	"time"
+
+	"github.com/dormouse-ws/dormouse/hub"
+)
 
 // A stage is a subscriber whose Deliver is the test's: it can hold up a fan-out.
 type stage struct {
@@ -16,3 +20,9 @@ func (s *Server) Stage(topic string, deliver func()) (remove func()) {
 	s.hub.Subscribe(topic, st)
 	return func() { s.hub.Unsubscribe(st) }
 }
+
+// PauseDrains has after, not the clock, end the pauses of a drain.
+func (s *Server) PauseDrains(after func(time.Duration) <-chan time.Time) { s.drainer.after = after }
+
+// UnderRace reports whether the race detector is on.
+const UnderRace = underRace

@@ -17,6 +17,9 @@ func (s *Server) greeter() *greeter { return &greeter{srv: s} }
 // accept is the engine's Accept.
 func (s *Server) accept(c poller.Conn) poller.Handler {
 	c.SetDeadline(s.cfg.HandshakeTimeout)
+	if s.gate != nil {
+		return s.gate.accept(c)
+	}
 	return s.shared
 }
 
@@ -50,6 +53,7 @@ func (g *greeter) OnData(c poller.Conn, data []byte) int {
 
 // OnTimeout implements poller.Handler.
 func (g *greeter) OnTimeout(c poller.Conn) {
+	g.srv.bounds.handshakes.Add(1)
 	if g.buf == nil {
 		c.Close() // it has said nothing, and is owed nothing
 		return
@@ -73,14 +77,19 @@ func (s *Server) route(c poller.Conn, data []byte, start, end int) int {
 		return len(data)
 	}
 	m := s.mountOf(r.head.path)
+	if v, ok := c.(*guest); ok && !v.admit(m, &r.head) {
+		return len(data)
+	}
 	switch {
 	case m == nil:
-		s.handOver(c, data[start:])
-		return len(data)
+		if s.handOver(c, data[start:]) {
+			return len(data)
+		}
+		return s.handOverLater(c, data, start)
 	case m.poll != nil:
 		return s.routePoll(c, m, r, data, start, end)
 	case s.draining.Load():
-		s.refuseUpgrade(c, &httpError{503, "the server is shutting down"}, "")
+		s.refuseUpgrade(c, &httpError{503, "the server is shutting down"}, "Retry-After: 1\r\n")
 		return len(data)
 	case m.blocks():
 		// The hook may take its time: bytes that come meanwhile wait, and the deadline goes on.
@@ -119,17 +128,24 @@ func (g *greeting) Run(c poller.Conn) {
 	}
 }
 
-// handOver gives a connection that speaks plain HTTP to net/http, with what was read of it.
-func (s *Server) handOver(c poller.Conn, data []byte) {
-	c.SetDeadline(0)
+// handOver gives a connection that speaks plain HTTP to net/http, with what was read of it. It reports false if
+// that has to wait: the last request was of the long-poll transport, and its answer is still under way.
+func (s *Server) handOver(c poller.Conn, data []byte) (done bool) {
 	nc, err := c.Detach()
-	if err != nil {
+	switch {
+	case err == poller.ErrBusy:
+		return false
+	case err != nil:
 		c.Abort(err)
-		return
+		return true
 	}
-	if !s.handed.give(nc, append([]byte(nil), data...)) {
+	v, _ := c.(*guest)
+	if !s.handed.give(nc, append([]byte(nil), data...), v) {
+		v.leave()
+		s.bounds.httpConns.Add(1)
 		// The socket is writable: nothing was ever written to it.
-		_, _ = nc.Write(appendRefusal(nil, 503, "", "too many HTTP connections\n"))
+		_, _ = nc.Write(appendRefusal(nil, 503, retryLater(), "too many HTTP connections\n"))
 		nc.Close()
 	}
+	return true
 }

@@ -23,6 +23,9 @@ type upgradeRequest struct {
 
 	serializer serializer // chosen by negotiate, for channels
 	connected  *Connect   // what the hook of a Socket has accepted; nil without one
+	seat       *seat      // of a long-poll session; nil without limits
+
+	poll *LongPollOptions // of a request that opens a long-poll session; nil for WebSocket
 
 	plain memory // what ws.Upgrader reads and writes
 }
@@ -54,6 +57,7 @@ func (m *mount) upgrade(r *upgradeRequest) upgradedHandler {
 		m.srv.refuseUpgrade(c, badRequest(err.Error()), "")
 		return nil
 	}
+	c = m.seated(c)
 	next := m.app.open(m, c, r)
 	next.base().deflate = deflate
 	m.srv.counters.upgraded.Add(1)

@@ -27,12 +27,12 @@ func newHandover(limit int) *handover {
 
 // give hands a connection to net/http and reports false when there are too many of them. It does not
 // block: there is room in the channel for all that are allowed.
-func (h *handover) give(nc net.Conn, early []byte) bool {
+func (h *handover) give(nc net.Conn, early []byte, v *guest) bool {
 	if h.open.Add(1) > h.limit {
 		h.open.Add(-1)
 		return false
 	}
-	h.conns <- &handedConn{Conn: nc, early: early, from: h}
+	h.conns <- &handedConn{Conn: nc, early: early, from: h, guest: v}
 	select {
 	case <-h.done:
 		h.drain() // nobody accepts any more
@@ -74,6 +74,7 @@ type handedConn struct {
 	net.Conn
 	early []byte
 	from  *handover
+	guest *guest // nil without a gate
 	once  sync.Once
 }
 
@@ -87,8 +88,19 @@ func (c *handedConn) Read(p []byte) (int, error) {
 }
 
 func (c *handedConn) Close() error {
-	c.once.Do(func() { c.from.open.Add(-1) })
+	c.once.Do(func() {
+		c.from.open.Add(-1)
+		c.guest.leave()
+	})
 	return c.Conn.Close()
+}
+
+// RemoteAddr is who a PROXY protocol header has named, if there was one.
+func (c *handedConn) RemoteAddr() net.Addr {
+	if v := c.guest; v != nil && v.peer.IsValid() {
+		return net.TCPAddrFromAddrPort(v.peer)
+	}
+	return c.Conn.RemoteAddr()
 }
 
 // CloseWrite lets net/http finish its side first when it refuses a request, and not reset what the client
@@ -162,6 +174,8 @@ func (s *Server) giveBack(w http.ResponseWriter, r *http.Request) error {
 	early := make([]byte, rw.Reader.Buffered())
 	_, _ = io.ReadFull(rw.Reader, early)
 	early = append(headBytes, append(early, hc.early...)...)
-	_ = s.engine.Attach(hc.Conn, s.greeter(), early) // it closes the connection if it fails
+	if err := s.engine.Attach(hc.Conn, hc.guest.returned(s.greeter()), early); err != nil {
+		hc.guest.leave() // the connection is closed
+	}
 	return nil
 }

@@ -27,6 +27,7 @@ func (s *socket) join(m *message) {
 		_ = s.reply(m.joinRef, m.ref, m.topic, statusError, payloadTooLong)
 		return
 	case int(s.joined) >= s.app().max:
+		s.server().bounds.topics.Add(1)
 		_ = s.reply(m.joinRef, m.ref, m.topic, statusError, payloadTooMany)
 		return
 	}

@@ -1,85 +1,121 @@
 package server
 
 import (
+	"net/http"
+	"strconv"
 	"sync/atomic"
 
 	"github.com/dormouse-ws/dormouse/poller"
 )
 
-// An exchange is a request of the long-poll transport whose answer is not there yet. Meanwhile it is the
-// handler of its connection, which is paused: 56 bytes, and nothing else, are what a parked poll costs beside
-// its connection and its session.
+// An exchange is a request of the long-poll transport whose answer is not there yet, and the handler of its
+// connection until the next request: 48 bytes, and nothing else, are what a parked poll costs beside its
+// connection and its session.
+//
+// While a poll is parked, its connection is read: a client that goes away takes no message with it. Bytes of
+// the next request make it wait until the answer is out. While a POST is handled, it is paused.
 type exchange struct {
 	conn     poller.Conn
 	session  *pollSession
+	claimed  atomic.Bool // the answer is somebody's to give: of a message, the window, or the session's end
+	answered atomic.Bool
+	waits    atomic.Bool // it is one of Stats.PollsWaiting
+	status   uint16      // of the answer of a POST; whoever has claimed it says it
 	post     bool
-	last     bool        // the connection ends with the answer
-	handled  atomic.Bool // of a POST: its messages have been
-	answered atomic.Bool // or about to be: by a message, the window, or the session's end
+	last     bool // the connection ends with the answer
+}
+
+// await makes an exchange the handler of a connection. A task that calls it has it paused; OnData pauses it for
+// a POST.
+func (p *pollSession) await(c poller.Conn, post, last, paused bool) *exchange {
+	x := &exchange{conn: c, session: p, post: post, last: last}
+	if !post {
+		x.waits.Store(true)
+		p.server().polls.waits.Add(1)
+	}
+	c.SetHandler(x)
+	c.SetDeadline(p.mount.poll.Window)
+	if post && !paused {
+		c.Pause()
+	}
+	return x
 }
 
 // claim makes the answer the caller's, once.
-func (x *exchange) claim() bool { return x.answered.CompareAndSwap(false, true) }
+func (x *exchange) claim() bool { return x.claimed.CompareAndSwap(false, true) }
 
-// settle answers with what there is.
-func (x *exchange) settle() {
+// settle answers with what there is; status is that of a POST.
+func (x *exchange) settle(status uint16) {
 	if x.claim() {
+		x.status = status
 		_, _ = x.conn.Do(x) // it fails when the client is gone
 	}
 }
 
-// Run implements poller.Task. The connection is paused, so no OnData runs beside it.
+// Run implements poller.Task.
 func (x *exchange) Run(poller.Conn) { x.answer() }
 
-// OnTimeout implements poller.Handler: the window is over.
-func (x *exchange) OnTimeout(poller.Conn) {
-	if x.claim() {
+// OnTimeout implements poller.Handler: the window is over, or no other request has come behind the answer.
+func (x *exchange) OnTimeout(c poller.Conn) {
+	switch {
+	case x.answered.Load():
+		x.session.server().shared.OnTimeout(c)
+	case x.claim():
+		x.status = http.StatusRequestTimeout
 		x.answer()
 	}
 }
 
-// OnData implements poller.Handler. It is not called: the connection is paused.
-func (x *exchange) OnData(poller.Conn, []byte) int { return 0 }
+// OnData implements poller.Handler.
+func (x *exchange) OnData(c poller.Conn, data []byte) int {
+	if !x.answered.Load() {
+		c.Pause()
+		if x.answered.Load() {
+			c.Resume() // answer has passed by before Pause
+		}
+		return 0
+	}
+	shared := x.session.server().shared
+	c.SetHandler(shared)
+	return shared.OnData(c, data)
+}
 
 // OnClose implements poller.Handler.
 func (x *exchange) OnClose(poller.Conn, error) {
-	if x.claim() {
-		x.ended()
-	}
+	x.claim()
+	x.waitsNoMore()
 	x.session.unpark(x)
 }
 
-// ended counts a poll that waits no more.
-func (x *exchange) ended() {
-	if !x.post {
-		x.session.srv.polls.waits.Add(-1)
+func (x *exchange) waitsNoMore() {
+	if x.waits.CompareAndSwap(true, false) {
+		x.session.server().polls.waits.Add(-1)
 	}
 }
 
 // answer writes the answer that was claimed, and lets the connection read its next request.
 func (x *exchange) answer() {
-	x.ended()
-	var body []byte
+	x.waitsNoMore()
+	p, s := x.session, x.session.server()
+	goesOn := false
 	switch {
 	case !x.post:
-		body = x.session.appendMessages(nil, x.session.take(x))
-	case x.handled.Load():
-		body = append(body, pollOK...)
+		goesOn = s.respond(x.conn, x.last, p.appendMessages(nil, p.take(x)))
+	case x.status == http.StatusInternalServerError:
+		s.respondWith(x.conn, true, int(x.status), "", nil)
 	default:
-		body = append(body, pollNotTaken...)
+		goesOn = s.respond(x.conn, x.last, pollStatus(int(x.status)))
 	}
-	if x.session.srv.respond(x.conn, x.last, body) {
+	x.answered.Store(true)
+	if goesOn {
 		x.conn.Resume()
 	}
 }
 
-// The bodies that are always the same (section 5.4). Never changed.
-const (
-	pollOK       = `{"status":200}`
-	pollRefused  = `{"status":403}`
-	pollNotTaken = `{"status":408}`
-	pollGone     = `{"status":410}`
-)
+// pollStatus is the answer that is a status alone (section 5.4).
+func pollStatus(status int) []byte {
+	return append(strconv.AppendInt([]byte(`{"status":`), int64(status), 10), '}')
+}
 
 // appendMessages appends the answer of a poll: its messages, or that there are none.
 func (p *pollSession) appendMessages(dst []byte, messages [][]byte) []byte {
@@ -88,7 +124,7 @@ func (p *pollSession) appendMessages(dst []byte, messages [][]byte) []byte {
 		status = "200"
 	}
 	dst = append(append(append(dst, `{"status":`...), status...), `,"token":"`...)
-	dst = append(dst, p.srv.pollToken(p.id, p.opened)...)
+	dst = append(dst, p.server().pollToken(p.id, p.opened)...)
 	dst = append(dst, `","messages":[`...)
 	for i, m := range messages {
 		if i > 0 {

@@ -8,14 +8,14 @@ import (
 	"github.com/dormouse-ws/dormouse/poller"
 )
 
-// respond writes the answer to a request of the long-poll transport (section 5.1) and makes the connection
-// wait for the next one; false if it ends. The caller is OnData, OnTimeout, or a task of a paused connection.
-func (s *Server) respond(c poller.Conn, last bool, body []byte) bool {
+// respond writes the answer to a request of the long-poll transport (section 5.1) and reports whether the
+// connection goes on.
+func (s *Server) respond(c poller.Conn, last bool, body []byte) (goesOn bool) {
 	return s.respondWith(c, last, http.StatusOK,
 		"Content-Type: application/json; charset=utf-8\r\nCache-Control: no-store\r\n", body)
 }
 
-func (s *Server) respondWith(c poller.Conn, last bool, status int, header string, body []byte) bool {
+func (s *Server) respondWith(c poller.Conn, last bool, status int, header string, body []byte) (goesOn bool) {
 	b := make([]byte, 0, 256+len(header)+len(body))
 	b = append(b, "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(status), 10)
@@ -34,10 +34,14 @@ func (s *Server) respondWith(c poller.Conn, last bool, status int, header string
 		c.CloseWith(b)
 		return false
 	}
-	_ = c.Write(b) // it fails only if the end has begun; then OnClose is to come
-	c.SetHandler(s.shared)
-	c.SetDeadline(httpTimeout)
-	return true
+	c.SetDeadline(httpTimeout) // for the next request
+	if c.Write(b) == poller.ErrOutboxFull {
+		// It has sent requests without reading the answers, and one more may not be left out: the next
+		// would be taken for it.
+		c.Truncate(nil)
+		return false
+	}
+	return true // should the end have begun, OnClose is to come
 }
 
 // A pollTask is a request of a mount whose hooks run code of the user, and must not do so on the loop. The
@@ -55,10 +59,9 @@ func (t *pollTask) Run(c poller.Conn) {
 		refuse(c, err)
 		return
 	}
-	if next := t.mount.servePoll(r, true); next != nil {
-		if _, waits := next.(*exchange); !waits {
-			c.Resume()
-		}
+	next := t.mount.servePoll(r, true)
+	if x, ok := next.(*exchange); next != nil && !(ok && x.post) {
+		c.Resume()
 	}
 }
 
@@ -77,55 +80,45 @@ func (s *Server) routePoll(c poller.Conn, m *mount, r *upgradeRequest, data []by
 	if next == nil {
 		return len(data)
 	}
-	if _, waits := next.(*exchange); waits || end == len(data) {
-		return end // what follows is kept until the answer is out
+	if end == len(data) {
+		return end
 	}
 	return end + next.OnData(c, data[end:])
 }
 
-// A pollBody is the handler of a connection while the body of a POST comes.
-type pollBody struct {
-	session *pollSession
-	ndjson  bool
-	last    bool
-	need    int
-	buf     []byte
+// handOverAgain is how long a connection waits that cannot be handed over yet.
+const handOverAgain = time.Millisecond
+
+// A lateHandOver is a connection whose next request is for net/http, while the task that has answered the last
+// one is about to end, or the answer about to leave.
+type lateHandOver struct {
+	srv *Server
+	buf []byte // of the request, but for a byte at least, so that there is something to be called with
+}
+
+// handOverLater keeps data[start:] until the connection can be handed over, and returns how much of data was taken.
+func (s *Server) handOverLater(c poller.Conn, data []byte, start int) int {
+	last := len(data) - 1
+	c.SetHandler(&lateHandOver{s, append([]byte(nil), data[start:last]...)})
+	c.SetDeadline(httpTimeout)
+	c.Pause()
+	time.AfterFunc(handOverAgain, c.Resume)
+	return last
 }
 
 // OnData implements poller.Handler.
-func (b *pollBody) OnData(c poller.Conn, data []byte) int {
-	n := min(len(data), b.need-len(b.buf))
-	srv := b.session.srv
-	if srv.polls.bodies.Add(int64(n)) > maxPollBodies {
-		srv.polls.bodies.Add(-int64(n))
-		b.release()
-		c.CloseWith(appendRefusal(nil, 503, "Retry-After: 1\r\n", "too many messages are being received\n"))
+func (l *lateHandOver) OnData(c poller.Conn, data []byte) int {
+	all := append(l.buf[:len(l.buf):len(l.buf)], data...)
+	if l.srv.handOver(c, all) {
 		return len(data)
 	}
-	b.buf = append(b.buf, data[:n]...)
-	if len(b.buf) < b.need {
-		return n
-	}
-	next := b.session.deliver(c, b)
-	b.release()
-	if next == nil {
-		return len(data)
-	}
-	if _, waits := next.(*exchange); waits || n == len(data) {
-		return n
-	}
-	return n + next.OnData(c, data[n:])
-}
-
-func (b *pollBody) release() {
-	b.session.srv.polls.bodies.Add(-int64(len(b.buf)))
-	b.buf = nil
+	c.Pause()
+	time.AfterFunc(handOverAgain, c.Resume)
+	return 0
 }
 
 // OnTimeout implements poller.Handler.
-func (b *pollBody) OnTimeout(c poller.Conn) {
-	refuse(c, &httpError{408, "the request body did not come in time"})
-}
+func (l *lateHandOver) OnTimeout(c poller.Conn) { c.Close() }
 
 // OnClose implements poller.Handler.
-func (b *pollBody) OnClose(poller.Conn, error) { b.release() }
+func (l *lateHandOver) OnClose(poller.Conn, error) {}

@@ -2,6 +2,8 @@ package server
 
 import (
 	"encoding/binary"
+	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,33 +14,60 @@ import (
 // A pollSession is a client of the long-poll transport: the peer of a connection of the memory engine, on
 // which its socket sends WebSocket frames as it does on any other. What waits for the next poll, waits in
 // that connection's outbox, with the limit and the policy that it has everywhere.
+//
+// Its lock is taken below that of its own connection, which Receive holds, and above that of a client's
+// connection, to which an answer is given. It is not held while its own connection is called.
 type pollSession struct {
-	srv    *Server
 	mount  *mount
+	sock   *pollSocket
 	id     pollID
 	opened int64 // Unix time, part of the token
-	sock   *pollSocket
 
 	mu         sync.Mutex // protects the following
 	link       poller.Link
 	poll       *exchange // the GET that waits; nil: messages wait in the outbox
+	busy       *pollWork // nil while there is nothing in it
 	collecting bool      // the poll has not looked at the outbox yet: it is not answered by its first message
 	gone       bool
-	messages   [][]byte // taken for the poll, in order
-	size       int      // of messages
-	acks       map[uint64]*exchange
-	acked      uint64 // the last key of acks
+}
+
+// pollWork is what a session has only while something is under way.
+type pollWork struct {
+	messages [][]byte // taken for a poll, in order
+	size     int      // of messages
+	posts    []posted // those that have no answer yet
+}
+
+// A posted is a POST whose answer waits for a mark.
+type posted struct {
+	mark uint64
+	x    *exchange
 }
 
 // maxAnswer is how many bytes of messages are taken for one poll once it is being answered; the next has the
 // rest.
 const maxAnswer = 1 << 20
 
+func (p *pollSession) server() *Server { return p.mount.srv }
+
+func (p *pollSession) workLocked() *pollWork {
+	if p.busy == nil {
+		p.busy = &pollWork{}
+	}
+	return p.busy
+}
+
+func (p *pollSession) dropWorkLocked() {
+	if w := p.busy; w != nil && len(w.messages) == 0 && len(w.posts) == 0 {
+		p.busy = nil
+	}
+}
+
 // Receive implements poller.Peer.
 func (p *pollSession) Receive(b []byte) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	open := p.poll != nil && p.size <= maxAnswer
+	open := p.poll != nil && (p.busy == nil || p.busy.size <= maxAnswer)
 	took := 0
 	for {
 		op, payload, n := cutServerFrame(b[took:])
@@ -48,26 +77,26 @@ func (p *pollSession) Receive(b []byte) int {
 		took += n
 		switch op {
 		case ws.OpText:
-			p.messages = append(p.messages, append([]byte(nil), payload...))
-			p.size += len(payload)
+			w := p.workLocked()
+			w.messages = append(w.messages, append([]byte(nil), payload...))
+			w.size += len(payload)
 		case ws.OpBinary: // section 5.3: there is no form for it in JSON
-			p.srv.counters.unencodable.Add(1)
+			p.server().counters.unencodable.Add(1)
 		}
 	}
-	if open && len(p.messages) > 0 && !p.collecting {
+	if open && !p.collecting {
 		p.answerLocked()
 	}
 	return took
 }
 
-// answerLocked has the waiting poll answered by a worker with what is there by then. Its connection's lock is
-// taken below this one's, and never the other way round.
+// answerLocked has the waiting poll answered, by a task of its connection, with what is there by then.
 func (p *pollSession) answerLocked() {
-	x := p.poll
-	if x.claim() {
-		if _, err := x.conn.Do(x); err != nil {
-			p.resetLocked() // the client is gone: what was taken is lost, as on its way to it
-		}
+	if !p.gone && (p.busy == nil || len(p.busy.messages) == 0) || !p.poll.claim() {
+		return
+	}
+	if _, err := p.poll.conn.Do(p.poll); err != nil {
+		p.poll = nil // its client is gone: what was taken for it, the next has
 	}
 }
 
@@ -81,101 +110,99 @@ func (p *pollSession) ready() {
 	}
 }
 
-// take gives the messages to the poll x, whose answer was claimed.
-func (p *pollSession) take(x *exchange) [][]byte {
+// take gives the messages to the poll x, whose answer was claimed, unless a later one waits.
+func (p *pollSession) take(x *exchange) (messages [][]byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.poll != x {
 		return nil
 	}
-	return p.resetLocked()
-}
-
-// resetLocked ends the waiting poll and returns what was taken for it.
-func (p *pollSession) resetLocked() [][]byte {
-	m := p.messages
-	p.poll, p.messages, p.size = nil, nil, 0
-	return m
+	p.poll = nil
+	if w := p.busy; w != nil {
+		messages, w.messages, w.size = w.messages, nil, 0
+		p.dropWorkLocked()
+	}
+	return messages
 }
 
 // Closed implements poller.Peer: the session is at its end.
 func (p *pollSession) Closed() {
-	p.srv.polls.forget(p.id)
+	p.server().polls.forget(p.id)
 	p.mu.Lock()
 	p.gone = true
-	waiting := make([]*exchange, 0, len(p.acks)+1)
+	waiting := make([]*exchange, 0, 1)
 	if p.poll != nil {
 		waiting = append(waiting, p.poll)
 	}
-	for _, x := range p.acks {
-		waiting = append(waiting, x)
+	if p.busy != nil {
+		for _, post := range p.busy.posts {
+			waiting = append(waiting, post.x)
+		}
+		p.busy.posts = nil
 	}
-	p.acks = nil
 	p.mu.Unlock()
 	for _, x := range waiting {
-		x.settle()
+		x.settle(http.StatusRequestTimeout)
 	}
 }
 
-// park lets a poll wait for messages. Those that are there are its answer at once: then it reports false, and
-// the messages.
-func (p *pollSession) park(x *exchange) (messages [][]byte, parked bool) {
+// park lets a poll wait for messages. Those that are there are its answer at once. An earlier poll gets none
+// any more, and leaves what was taken for it (section 5.3).
+func (p *pollSession) park(x *exchange) {
 	p.mu.Lock()
-	p.poll, p.collecting = x, true // an earlier one goes empty, and leaves what was taken for it (section 5.3)
+	if x.claimed.Load() { // its window is over: a later one may be waiting by now
+		p.mu.Unlock()
+		return
+	}
+	p.poll, p.collecting = x, true
 	p.mu.Unlock()
 	p.sock.polled.Store(time.Now().UnixNano())
 	p.ready()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.poll != x { // a later poll was faster
-		return nil, !p.gone
+	if p.poll == x {
+		p.collecting = false
+		p.answerLocked()
 	}
-	p.collecting = false
-	if len(p.messages) == 0 && !p.gone {
-		return nil, true
-	}
-	return p.resetLocked(), false
 }
 
-// unpark forgets a poll whose client is gone, or whose window is over.
+// unpark forgets a poll whose client is gone. What was taken for it, the next has.
 func (p *pollSession) unpark(x *exchange) {
 	p.mu.Lock()
-	if p.poll == x && len(p.messages) == 0 {
+	defer p.mu.Unlock()
+	if p.poll == x {
 		p.poll = nil
 	}
-	p.mu.Unlock()
 }
 
-// expect notes a POST that is answered when its messages have been handled, and returns its mark.
-func (p *pollSession) expect(x *exchange) (key uint64, ok bool) {
+// expect notes a POST whose answer waits for the mark that it returns.
+func (p *pollSession) expect(x *exchange) (mark uint64, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.gone {
 		return 0, false
 	}
-	if p.acks == nil {
-		p.acks = make(map[uint64]*exchange, 1)
-	}
-	p.acked++
-	p.acks[p.acked] = x
-	return p.acked, true
+	mark = p.server().polls.marks.Add(1)
+	w := p.workLocked()
+	w.posts = append(w.posts, posted{mark, x})
+	return mark, true
 }
 
-// settle answers the POST of a mark.
-func (p *pollSession) settle(key uint64, handled bool) {
-	if x := p.ack(key); x != nil {
-		x.handled.Store(handled)
-		x.settle()
-	}
-}
-
-// ack returns the POST of a mark, once.
-func (p *pollSession) ack(key uint64) *exchange {
+// settle answers the POST of a mark, once.
+func (p *pollSession) settle(mark uint64, status uint16) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	x := p.acks[key]
-	delete(p.acks, key)
-	return x
+	var x *exchange
+	if w := p.busy; w != nil {
+		if i := slices.IndexFunc(w.posts, func(post posted) bool { return post.mark == mark }); i >= 0 {
+			x = w.posts[i].x
+			w.posts = slices.Delete(w.posts, i, i+1)
+			p.dropWorkLocked()
+		}
+	}
+	p.mu.Unlock()
+	if x != nil {
+		x.settle(status)
+	}
 }
 
 // cutServerFrame returns the first frame of b, which is one that a server has made: whole, unmasked,

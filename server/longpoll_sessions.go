@@ -14,6 +14,7 @@ type polls struct {
 	engine *poller.Memory
 	bodies atomic.Int64 // bytes of POSTs that are being received
 	waits  atomic.Int64 // polls that are parked
+	marks  atomic.Uint64
 
 	mu       sync.Mutex // protects the following
 	sessions map[pollID]*pollSession
@@ -73,6 +74,6 @@ func (ps *polls) shutdown(ctx context.Context) error {
 // openPoll returns the socket of a session whose connect was accepted.
 func (a *socketApp) openPoll(p *pollSession, c poller.Conn, r *upgradeRequest) *pollSocket {
 	s := &pollSocket{session: p}
-	a.initSocket(&s.socket, p.mount, pollConn{c, p}, r)
+	a.initSocket(&s.socket, p.mount, pollConn{r.takeSeat(c), p}, r)
 	return s
 }

@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"runtime"
@@ -213,52 +212,6 @@ func TestLongPollEnds(t *testing.T) {
 			})
 		}
 	})
-}
-
-// Requests that are not of a session: section 5.1, 5.7, and limits.
-func TestLongPollRequests(t *testing.T) {
-	cfg := mount(room)
-	cfg.Sockets[0].LongPoll = &server.LongPollOptions{Window: patient, MaxBodyBytes: 100}
-	cfg.Sockets[0].CheckOrigin = server.AllowOrigins("//example.com")
-	s := servertest.Start(t, cfg)
-	c := newLPClient(t, s)
-	c.open()
-	for _, row := range []struct {
-		name, method, path, header, body string
-		status                           int
-		want                             string // in the answer
-	}{
-		{"other method", "PUT", lpPath, "", "", 400, ""},
-		{"version", "GET", "/socket/longpoll?vsn=3.0.0", "", "", 200, `{"status":403}`},
-		{"origin", "GET", lpPath, "Origin: https://evil.example\r\n", "", 200, `{"status":403}`},
-		{"origin allowed", "GET", lpPath, "Origin: https://example.com\r\n", "", 200, `{"status":410,"token":"`},
-		{"preflight", "OPTIONS", lpPath, "Origin: https://example.com\r\nAccess-Control-Request-Headers: content-type,x-a\r\n", "", 200,
-			"Access-Control-Allow-Headers: content-type,x-a\r\nAccess-Control-Allow-Methods: get, post, options\r\nAccess-Control-Max-Age: 3600\r\n"},
-		{"preflight of another origin", "OPTIONS", lpPath, "Origin: https://evil.example\r\n", "", 200, `{"status":403}`},
-		{"POST without session", "POST", lpPath, "Content-Length: 2\r\n", "{}", 200, `{"status":410}`},
-		{"forged token", "POST", lpPath + "&token=" + strings.Repeat("A", len(c.token)), "Content-Length: 0\r\n", "", 200, `{"status":410}`},
-		{"token in the header wins", "POST", lpPath + "&token=" + c.token, "X-Phoenix-Longpoll-Token: x\r\nContent-Length: 2\r\n", "{}", 200, `{"status":410}`},
-		{"no length", "POST", lpPath + "&token=" + c.token, "", "", 411, ""},
-		{"chunks", "POST", lpPath + "&token=" + c.token, "Transfer-Encoding: chunked\r\n", "0\r\n\r\n", 411, ""},
-		{"too long", "POST", lpPath + "&token=" + c.token, "Content-Length: 101\r\n", "", 400, ""},
-		{"bad length", "POST", lpPath + "&token=" + c.token, "Content-Length: -1\r\n", "", 400, ""},
-		{"bad query", "GET", lpPath + "&a=%ff", "", "", 400, ""},
-		{"bad base64", "POST", lpPath + "&token=" + c.token, "Content-Type: application/x-ndjson\r\nContent-Length: 1\r\n", "x", 500, ""},
-		{"100-continue", "POST", lpPath + "&token=" + c.token, "Expect: 100-continue\r\nContent-Length: 38\r\n",
-			`["1","1","phoenix","heartbeat",     {}]`[:38], 100, ""},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			nc := dialTCP(t, s.Addr())
-			writeText(t, nc, fmt.Sprintf("%s %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n%s\r\n%s", row.method, row.path, row.header, row.body))
-			b, err := io.ReadAll(nc)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !strings.HasPrefix(string(b), fmt.Sprintf("HTTP/1.1 %d ", row.status)) || !strings.Contains(string(b), row.want) {
-				t.Errorf("got %q", b)
-			}
-		})
-	}
 }
 
 // Shutdown answers what waits, closes sessions in order, and leaves nothing.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+
+	"github.com/tinylib/msgp/msgp"
 )
 
 // A ref is a client's reference, join_ref or ref, as the raw JSON it came as: `"3"`, `1`, `null`. It is ""
@@ -57,10 +59,12 @@ var (
 )
 
 // A Payload is the content of a message: JSON text, or binary data. The zero value is the empty object.
-// Payloads are immutable and may be shared by any number of messages.
+// Payloads are immutable and may be shared by any number of messages. One that came as MessagePack is that
+// until somebody looks at it, and goes to other clients of MessagePack as it came; see [MessagePack].
 type Payload struct {
 	data   []byte
 	binary bool
+	packed bool // data is MessagePack, and has passed skipPacked
 	err    error
 }
 
@@ -92,8 +96,11 @@ func (p Payload) Err() error { return p.err }
 
 // Bytes returns the binary data, or the JSON text, which is nil after an error of [JSON]. It must not be
 // changed. It may be kept: a message from a client is in memory of its own. Its payload keeps the whole
-// message alive.
+// message alive. Of MessagePack each call makes the text anew.
 func (p Payload) Bytes() []byte {
+	if p.packed {
+		return p.appendJSON(nil)
+	}
 	if len(p.data) == 0 && !p.binary && p.err == nil {
 		return []byte("{}")
 	}
@@ -124,14 +131,21 @@ func (p Payload) MarshalJSON() ([]byte, error) {
 	return p.Bytes(), p.err
 }
 
-// isObject reports whether the payload is a JSON object, judged by its first byte.
+// isObject reports whether the payload is an object, judged by its first byte.
 func (p Payload) isObject() bool {
+	if p.packed {
+		return msgp.NextType(p.data) == msgp.MapType
+	}
 	i := skipSpace(p.data, 0)
 	return len(p.data) == 0 || i < len(p.data) && p.data[i] == '{'
 }
 
 // appendJSON appends the JSON text.
 func (p Payload) appendJSON(dst []byte) []byte {
+	if p.packed {
+		dst, _ = appendPackedJSON(dst, p.data)
+		return dst
+	}
 	if len(p.data) == 0 {
 		return append(dst, '{', '}')
 	}

@@ -108,6 +108,9 @@ func (s *Server) mounts() ([]*mount, error) {
 		if w.Message == nil {
 			return nil, fmt.Errorf("server: WebSocket %s: Message is nil", w.Path)
 		}
+		if w.Options.MessagePack {
+			return nil, fmt.Errorf("server: WebSocket %s: MessagePack is for channels; plain messages may be anything", w.Path)
+		}
 		m := &mount{origin: w.CheckOrigin, options: w.Options, app: plainApp{w}}
 		if err := add(w.Path, w.Options.Path, m); err != nil {
 			return nil, err

@@ -60,6 +60,7 @@ func (c *Conn) OnData(_ poller.Conn, data []byte) int { return c.onData(data, c)
 
 // OnClose implements poller.Handler.
 func (c *Conn) OnClose(poller.Conn, error) {
+	c.unseat()
 	if f := c.app().Close; f != nil && c.open {
 		c.call("Close", func() { f(c) })
 	}
@@ -81,6 +82,7 @@ func (c *Conn) call(method string, f func()) {
 
 // message implements receiver.
 func (c *Conn) message(cu *cut) (full bool) {
+	c.flush(cu)
 	p := plains.Get().(*plain)
 	p.conn, p.text, p.deferred = c, !isBinary(cu), cu.msg.Deferred()
 	p.data = cu.msg.Take()

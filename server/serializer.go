@@ -45,7 +45,7 @@ type serializer interface {
 	// appendBroadcast makes the frame that all subscribers of this version share.
 	appendBroadcast(dst []byte, topic, event string, p Payload) (out []byte, binary bool, err error)
 
-	// The following are text always, and cannot fail. joinRef is that of the join that ends.
+	// The following are text, but binary in MessagePack, and cannot fail. joinRef is that of the join that ends.
 	appendClose(dst []byte, joinRef ref, topic string) []byte
 	appendError(dst []byte, joinRef ref, topic string) []byte
 

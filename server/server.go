@@ -23,10 +23,15 @@ type Server struct {
 	http   *http.Server
 	handed *handover
 	shared *greeter
+	gate   *gate  // nil without limits and proxies
+	bounds bounds // what the limits that are always there have refused
 	polls  *polls // nil without a mount of the long-poll transport
 
-	draining atomic.Bool
+	draining atomic.Bool // new connections are refused
+	drainer  drainer
 	counters counters
+
+	presences presences
 }
 
 // New starts a server without listeners. Shutdown frees what it holds.
@@ -36,7 +41,11 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, hub: hub.New()}
+	s.drainer.init()
 	if s.routes, err = s.mounts(); err != nil {
+		return nil, err
+	}
+	if s.gate, err = newGate(s); err != nil {
 		return nil, err
 	}
 	s.shared = s.greeter()
@@ -78,21 +87,22 @@ func (s *Server) Serve(l net.Listener) error {
 	return err
 }
 
-// Shutdown refuses new connections, closes every WebSocket with code 1012 (service restart), so that
-// clients come back, and waits until all are closed. When ctx ends first the rest is reset.
+// Shutdown makes Healthz unready, refuses new connections with 503, closes every WebSocket with code 1012
+// (service restart), so that clients come back, in batches as Config.Drain says, and waits until all are
+// closed. When ctx ends first the rest is reset. Called again it ends the pauses between the batches and
+// returns poller.ErrShutdown at once.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.draining.Store(true)
-	s.engine.Each(func(_ poller.Conn, h poller.Handler) bool {
-		if u, ok := h.(upgradedHandler); ok {
-			u.base().close(codeServiceRestart, "")
-		}
-		return true
-	})
+	if s.drainer.unready.Swap(true) {
+		s.drainer.hurry()
+		return poller.ErrShutdown
+	}
+	s.drain(ctx)
 	var polls error
 	if s.polls != nil {
 		polls = s.polls.shutdown(ctx) // before the connections that their polls are answered on
 	}
 	err := cmp.Or(s.engine.Shutdown(ctx), polls)
+	err = cmp.Or(err, s.presences.close(ctx))
 	s.handed.close()
 	if herr := s.http.Shutdown(ctx); herr != nil {
 		_ = s.http.Close()
@@ -133,10 +143,15 @@ type Stats struct {
 	Engine poller.Stats
 	Hub    hub.Stats
 
+	Presence        hub.PresenceStats
+	PresenceRefused int64 // calls of Track that failed because a topic or channel has as many entries as it may
+
 	Upgraded     int64 // WebSocket connections since the start
 	Polled       int64 // sessions of the long-poll transport since the start
 	PollSessions int64 // and now
 	PollsWaiting int64 // polls that wait for a message now
+	Draining     int64 // sockets that Shutdown has yet to tell to go
+	Drained      int64 // and has told
 	Refused      int64 // handshakes answered with an HTTP error
 	HTTPConns    int64 // connections with net/http now
 	SlowClosed   int64 // connections closed by CloseSlow
@@ -144,10 +159,12 @@ type Stats struct {
 	Panics       int64 // recovered in application code
 	Unencodable  int64 // broadcasts a subscriber's serializer has no form for
 	DecodeErrors int64 // connections closed because a message could not be decoded
+
+	Limits LimitStats
 }
 
 type counters struct {
-	upgraded, polled, refused, slowClosed, slowDropped, panics, unencodable, decodeErrors atomic.Int64
+	upgraded, polled, refused, slowClosed, slowDropped, panics, unencodable, decodeErrors, presenceRefused atomic.Int64
 }
 
 // Stats returns a snapshot.
@@ -159,9 +176,12 @@ func (s *Server) Stats() Stats {
 	}
 	return Stats{
 		Engine: s.engine.Stats(), Hub: s.hub.Stats(),
+		Presence: s.presences.stats(), PresenceRefused: c.presenceRefused.Load(),
 		Upgraded: c.upgraded.Load(), Polled: c.polled.Load(), PollSessions: sessions, PollsWaiting: waiting, Refused: c.refused.Load(), HTTPConns: s.handed.open.Load(),
 		SlowClosed: c.slowClosed.Load(), SlowDropped: c.slowDropped.Load(),
+		Draining: max(0, s.drainer.left.Load()), Drained: s.drainer.closed.Load(),
 		Panics: c.panics.Load(), Unencodable: c.unencodable.Load(), DecodeErrors: c.decodeErrors.Load(),
+		Limits: s.limitStats(),
 	}
 }
 
@@ -169,7 +189,7 @@ func (s *Server) Stats() Stats {
 func (s *Server) Healthz(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	if s.draining.Load() {
+	if s.drainer.unready.Load() {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = w.Write([]byte("shutting down\n"))
 		return

@@ -14,6 +14,7 @@ import (
 type socket struct {
 	wsConn
 	v2     bool
+	packed bool // it speaks version 2 in MessagePack: v2 is set too
 	broken bool // a message could not be decoded: the connection is at its end
 	joined int32
 	first  *channel  // the last one joined; the others follow by next
@@ -40,8 +41,11 @@ func (s *socket) opened(r *upgradeRequest) {
 
 // Deliver implements hub.Subscriber.
 func (i *identity) Deliver(m *hub.Message) {
-	if m.Event == eventDisconnect {
+	switch m.Event {
+	case eventDisconnect:
 		i.socket.close(codeGoingAway, "")
+	case eventPushTo:
+		i.deliverPush(m)
 	}
 }
 
@@ -49,7 +53,10 @@ func (s *socket) app() *socketApp { return s.mount.app.(*socketApp) }
 func (s *socket) server() *Server { return s.mount.srv }
 
 func (s *socket) serializer() serializer {
-	if s.v2 {
+	switch {
+	case s.packed:
+		return serializerPacked{}
+	case s.v2:
 		return serializerV2{}
 	}
 	return serializerV1{}
@@ -63,6 +70,7 @@ func (s *socket) OnClose(_ poller.Conn, _ error) {
 	if s.ident != nil {
 		s.server().hub.Unsubscribe(s.ident)
 	}
+	s.unseat()
 	s.endChannels()
 }
 
@@ -89,10 +97,13 @@ func (s *socket) message(cu *cut) (full bool) {
 	payload, binary := cu.msg.Payload(), isBinary(cu)
 	ser := s.serializer()
 	if r, ok := ser.heartbeat(payload, binary); ok {
-		cu.out = ser.appendHeartbeatReply(append(cu.out[:0], make([]byte, headRoom)...), r)
-		_ = s.write(sealFrame(cu.out, false))
+		start := len(cu.out)
+		cu.out = ser.appendHeartbeatReply(append(cu.out, make([]byte, headRoom)...), r)
+		cu.out = cu.out[:start+copy(cu.out[start:], sealFrame(cu.out[start:], s.packed))]
+		s.answered(cu)
 		return false
 	}
+	s.flush(cu)
 	if len(payload) <= oddHeartbeat && bytes.Contains(payload, []byte(eventHeartbeat)) {
 		if m, err := ser.decode(payload, binary); err == nil && m.isHeartbeat() {
 			s.answerHeartbeat(&m)
@@ -157,6 +168,9 @@ func (s *socket) dispatch(m *message) {
 		s.answerHeartbeat(m)
 		return
 	}
+	if m.event == eventJoin && s.refusesJoin(m) {
+		return
+	}
 	var ch *channel
 	if m.rawTopic == "" {
 		ch = s.find(m.topic)
@@ -190,7 +204,7 @@ func (s *socket) unmatched(m *message) {
 	sh := newSheet()
 	defer sh.release()
 	sh.b = s.serializer().appendUnmatched(sh.b, m)
-	_ = s.write(sh.frame(false))
+	_ = s.write(sh.frame(s.packed))
 }
 
 func (s *socket) find(topic string) *channel {
@@ -245,12 +259,12 @@ func (s *socket) pushClose(joinRef ref, topic string) {
 	sh := newSheet()
 	defer sh.release()
 	sh.b = s.serializer().appendClose(sh.b, joinRef, topic)
-	s.writeOrClose(sh.frame(false))
+	s.writeOrClose(sh.frame(s.packed))
 }
 
 func (s *socket) pushError(joinRef ref, topic string) {
 	sh := newSheet()
 	defer sh.release()
 	sh.b = s.serializer().appendError(sh.b, joinRef, topic)
-	s.writeOrClose(sh.frame(false))
+	s.writeOrClose(sh.frame(s.packed))
 }

@@ -64,14 +64,17 @@ type Connect struct {
 	// Params are those of the query and the path.
 	Params Params
 
-	// Info is what Socket.ConnectInfo asked for.
+	// Info is what Socket.ConnectInfo, or LongPollOptions.ConnectInfo, asked for.
 	Info *ConnectInfo
+
+	// Transport is that of the client, as [Context.Transport] has it.
+	Transport string
 
 	// Assigns may be set to what the connection's channels shall know; each sees it through
 	// [Context.Assigns]. It is shared by them.
 	Assigns any
 
-	// ID may be set to a name under which [Server.Disconnect] finds the connection.
+	// ID may be set to a name under which [Server.Disconnect] and [Server.PushTo] find the connection.
 	ID string
 }
 
@@ -152,6 +155,12 @@ func (a *socketApp) negotiate(r *upgradeRequest) *httpError {
 	if !ok {
 		return &httpError{403, ""}
 	}
+	if a.cfg.WebSocket.MessagePack && r.choice.name == subprotocolPacked {
+		if s.version() != 2 {
+			return &httpError{403, ""}
+		}
+		s = serializerPacked{}
+	}
 	r.serializer = s
 	return nil
 }
@@ -160,11 +169,18 @@ func (a *socketApp) connect(r *upgradeRequest) (err error) {
 	if a.cfg.Connect == nil {
 		return nil
 	}
-	if a.cfg.ConnectInfo.PeerData {
+	wanted, transport := &a.cfg.ConnectInfo, transportWebSocket
+	if r.poll != nil {
+		transport = transportLongPoll
+		if r.poll.ConnectInfo != nil {
+			wanted = r.poll.ConnectInfo
+		}
+	}
+	if wanted.PeerData {
 		r.request.peer = r.conn.RemoteAddr()
 	}
-	r.connected = &Connect{Params: r.params}
-	r.connected.Info = a.cfg.ConnectInfo.connectInfo(&r.request)
+	r.connected = &Connect{Params: r.params, Transport: transport}
+	r.connected.Info = wanted.connectInfo(&r.request)
 	defer a.srv.recovered("Connect of "+a.cfg.Path, &err)
 	return a.cfg.Connect(r.connected)
 }
@@ -178,6 +194,7 @@ func (a *socketApp) open(m *mount, c poller.Conn, r *upgradeRequest) upgradedHan
 // initSocket makes s the socket of a connection whose connect was accepted.
 func (*socketApp) initSocket(s *socket, m *mount, c poller.Conn, r *upgradeRequest) {
 	s.conn, s.mount, s.v2 = c, m, r.serializer.version() == 2
+	_, s.packed = r.serializer.(serializerPacked)
 	if k := r.connected; k != nil && (k.Assigns != nil || k.ID != "") {
 		s.ident = &identity{socket: s, assigns: k.Assigns}
 	}

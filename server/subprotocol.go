@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/base64"
+	"slices"
 	"strings"
 )
 
@@ -33,7 +34,7 @@ func chooseSubprotocol(h *head, supported []string, authToken bool) (c subprotoc
 	}
 	offers := splitList(header)
 	if authToken {
-		supported = append([]string{"phoenix"}, supported...)
+		supported = withPhoenix(supported)
 		offers, err = c.takeToken(offers)
 		if err != nil || c.hidden {
 			return c, err
@@ -48,6 +49,16 @@ func chooseSubprotocol(h *head, supported []string, authToken bool) (c subprotoc
 		}
 	}
 	return c, &httpError{403, "none of the offered subprotocols is spoken here"}
+}
+
+// withPhoenix adds the subprotocol that auth tokens make spoken: before the mount's own, as with Phoenix, but
+// for MessagePack, which a client that offers both asks for.
+func withPhoenix(supported []string) []string {
+	at := 0
+	if len(supported) > 0 && supported[0] == subprotocolPacked {
+		at = 1
+	}
+	return slices.Insert(slices.Clone(supported), at, "phoenix")
 }
 
 // takeToken sets the token and returns the other offers. With no token entry, or with several, there is

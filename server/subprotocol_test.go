@@ -16,6 +16,7 @@ func TestChooseSubprotocol(t *testing.T) {
 	const header = "Sec-WebSocket-Protocol: "
 	const token = "base64url.bearer.phx."
 	two := []string{"sip", "mqtt"}
+	packs := []string{subprotocolPacked, "sip"}
 	for _, row := range []struct {
 		name, fields string
 		supported    []string
@@ -46,6 +47,10 @@ func TestChooseSubprotocol(t *testing.T) {
 		{"1.5: auth and subprotocols", header + "mqtt, " + token + "MTIzNA", two, true, 0, "mqtt", "1234", "mqtt"},
 		{"1.5: phoenix comes first", header + "mqtt, phoenix", two, true, 0, "phoenix", "-", "mqtt, phoenix"},
 		{"1.5: auth off, client uses it", header + "phoenix, " + token + "MTIzNA", nil, false, 0, "", "-", "phoenix, " + token + "MTIzNA"},
+		{"MessagePack comes before phoenix", header + "phoenix, phoenix.msgpack, " + token + "MQ", packs, true, 0, "phoenix.msgpack", "1",
+			"phoenix, phoenix.msgpack"},
+		{"MessagePack is not asked for", header + "sip, phoenix, " + token + "MQ", packs, true, 0, "phoenix", "1", "sip, phoenix"},
+		{"MessagePack without auth tokens", header + "sip, phoenix.msgpack", packs, false, 0, "phoenix.msgpack", "-", "sip, phoenix.msgpack"},
 		{"1.5: not base64", header + "phoenix, " + token + "M~", nil, true, 500, "", "-", ""},
 		{"1.5: not base64, length", header + token + "MTIzN", nil, true, 500, "", "-", ""},
 		{"1.5: empty token", header + token, nil, true, 0, "", "", "-"},

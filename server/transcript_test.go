@@ -30,6 +30,7 @@ func play(t *testing.T, path string, rows []transcript) {
 				step(t, c, strings.TrimSpace(line))
 			}
 		})
+		playPacked(t, srv.URL(path), row)
 	}
 }
 

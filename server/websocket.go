@@ -52,6 +52,7 @@ func (w *wsConn) onData(data []byte, r receiver) int {
 		cu.msg.DeferBytes = inflateOnLoop
 	}
 	rest, live := w.take(cu, data, r)
+	w.flush(cu)
 	if live && !(cu.dec.Idle() && cu.msg.Idle()) {
 		w.cut = cu
 	} else {
@@ -69,7 +70,7 @@ const inflateOnLoop = 256
 func (w *wsConn) inflate(binary bool, payload []byte) (*frame.Buffer, error) {
 	b, err := frame.Inflate(opcode(binary), payload, w.mount.options.MaxFrameSize)
 	if err != nil {
-		fe := violation(err)
+		fe := w.violation(err)
 		w.close(fe.Code(), fe.Reason()) // at once: this task is in its turn, and those behind it are void
 	}
 	return b, err
@@ -126,7 +127,7 @@ func (w *wsConn) take(cu *cut, data []byte, r receiver) (rest int, live bool) {
 		part, ok, err := cu.dec.Next()
 		switch {
 		case err != nil:
-			w.fail(err)
+			w.fail(cu, err)
 			return 0, false
 		case !ok:
 			return 0, true
@@ -138,11 +139,14 @@ func (w *wsConn) take(cu *cut, data []byte, r receiver) (rest int, live bool) {
 		}
 		whole, err := cu.msg.Add(part)
 		if err != nil {
-			w.fail(err)
+			w.fail(cu, err)
 			return 0, false
 		}
 		if !whole {
 			continue
+		}
+		if w.floods(cu) {
+			return 0, false
 		}
 		full := r.message(cu)
 		cu.msg.Reset()
@@ -156,8 +160,11 @@ func (w *wsConn) take(cu *cut, data []byte, r receiver) (rest int, live bool) {
 func (w *wsConn) control(cu *cut, p frame.Part) bool {
 	switch p.Header.OpCode {
 	case ws.OpPing:
-		cu.out = frame.AppendPong(cu.out[:0], p.Payload)
-		_ = w.write(cu.out)
+		if w.floods(cu) {
+			return false
+		}
+		cu.out = frame.AppendPong(cu.out, p.Payload)
+		w.answered(cu)
 	case ws.OpClose:
 		code, _, err := frame.ParseClose(p.Payload)
 		reason := ""
@@ -165,15 +172,37 @@ func (w *wsConn) control(cu *cut, p frame.Part) bool {
 		if errors.As(err, &fe) {
 			reason = fe.Reason()
 		}
+		w.flush(cu)
 		w.finish(code, reason)
 		return false
 	}
 	return true
 }
 
+// answersBytes is how many bytes of answers are written at once. A read buffer holds thousands of pings or
+// heartbeats; a write for each would hold up the loop for milliseconds.
+const answersBytes = 2 << 10
+
+// answered is called when an answer was put behind those in cu.out. They are written when it is enough, before
+// anything else that was received is handled, and at the end of what was read.
+func (w *wsConn) answered(cu *cut) {
+	if len(cu.out) >= answersBytes {
+		w.flush(cu)
+	}
+}
+
+// flush writes the answers that wait in cu.out.
+func (w *wsConn) flush(cu *cut) {
+	if len(cu.out) > 0 {
+		_ = w.write(cu.out)
+		cu.out = cu.out[:0]
+	}
+}
+
 // fail closes after a violation of RFC 6455, with its close code. OnData calls it.
-func (w *wsConn) fail(err error) {
-	fe := violation(err)
+func (w *wsConn) fail(cu *cut, err error) {
+	w.flush(cu)
+	fe := w.violation(err)
 	w.finish(fe.Code(), fe.Reason())
 }
 
@@ -240,7 +269,10 @@ func (w *wsConn) tooSlow() {
 }
 
 // OnTimeout implements poller.Handler: nothing was received for the mount's Timeout.
-func (w *wsConn) OnTimeout(poller.Conn) { w.close(codeProtocolError, "idle timeout") }
+func (w *wsConn) OnTimeout(poller.Conn) {
+	w.mount.srv.bounds.idle.Add(1)
+	w.close(codeProtocolError, "idle timeout")
+}
 
 // headRoom is the most bytes a server's frame header has (RFC 6455 section 5.2).
 const headRoom = 10

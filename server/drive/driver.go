@@ -33,6 +33,9 @@ func New(cfg server.Config, o Options) (*Driver, error) {
 		return nil, errors.New("drive: a driver has an engine of its own: leave Config.Engine and Config.NewEngine empty")
 	}
 	d := &Driver{}
+	if cfg.Drain == (server.Drain{}) {
+		cfg.Drain.Interval = -1 // nobody's reconnects are to be spared
+	}
 	cfg.NewEngine = func(pc poller.Config) (poller.Engine, error) {
 		e, err := poller.NewMemory(pc, o.Awake)
 		if err != nil {
@@ -67,7 +70,8 @@ func (d *Driver) Stats() Stats {
 	}
 }
 
-// Shutdown closes every socket with code 1012, as [server.Server.Shutdown] does, and frees the server.
+// Shutdown closes every socket with code 1012, as [server.Server.Shutdown] does, and frees the server. All
+// are closed at once unless the configuration says how to drain.
 func (d *Driver) Shutdown(ctx context.Context) error { return d.server.Shutdown(ctx) }
 
 // A RefusedError is a handshake that the server has answered with an HTTP error.

@@ -20,6 +20,7 @@ const (
 	JoinRate                          // joins a second of one connection
 	AddressJoinRate                   // joins a second of one address
 	MessageRate                       // messages a second of one connection
+	HandshakeCount                    // connections that are not done with their handshake
 	names
 )
 
@@ -42,6 +43,8 @@ func (n Name) entry() (name, reason string) {
 		return "address_join_rate", "too many joins from this address"
 	case MessageRate:
 		return "message_rate", "too many messages on this connection"
+	case HandshakeCount:
+		return "handshakes", "too many handshakes at once"
 	}
 	return "none", ""
 }
@@ -62,7 +65,9 @@ func Names() []Name {
 }
 
 // ofAll reports whether the limit is one for all clients together.
-func (n Name) ofAll() bool { return n == ConnectionCount || n == ConnectionRate }
+func (n Name) ofAll() bool {
+	return n == ConnectionCount || n == ConnectionRate || n == HandshakeCount
+}
 
 // A Refusal is the answer of a limit. The zero value lets through.
 type Refusal struct {
@@ -110,6 +115,13 @@ type Counters struct {
 func (c *Counters) Add(n Name) {
 	if n > None && n < names {
 		c.refused[n].Add(1)
+	}
+}
+
+// Waive takes back one refusal that its caller has not carried out.
+func (c *Counters) Waive(n Name) {
+	if n > None && n < names {
+		c.refused[n].Add(^uint64(0))
 	}
 }
 

@@ -20,6 +20,7 @@ func TestNames(t *testing.T) {
 		limit.JoinRate:              {"join_rate", 429},
 		limit.AddressJoinRate:       {"address_join_rate", 429},
 		limit.MessageRate:           {"message_rate", 429},
+		limit.HandshakeCount:        {"handshakes", 503},
 	}
 	all := limit.Names()
 	if len(all) != len(want) {
@@ -70,6 +71,10 @@ func TestCounters(t *testing.T) {
 	}
 	c.Add(limit.None)
 	c.Add(200)
+	c.Waive(limit.None)
+	c.Waive(200)
+	c.Add(limit.JoinRate)
+	c.Waive(limit.JoinRate)
 	for i, n := range limit.Names() {
 		if got := c.Refused(n); got != uint64(i+1) {
 			t.Errorf("%v: %d, want %d", n, got, i+1)

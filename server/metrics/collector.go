@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"slices"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/dormouse-ws/dormouse/server"
@@ -12,6 +14,7 @@ type metric struct {
 	help  string
 	kind  prometheus.ValueType
 	value func(server.Stats) float64
+	label prometheus.Labels // constant; nil: none
 }
 
 // A collector reads the server's counters once for each scrape, so that they are of one moment.
@@ -22,9 +25,9 @@ type collector struct {
 }
 
 func newCollector(stats func() server.Stats) *collector {
-	c := &collector{stats: stats, metrics: metrics()}
+	c := &collector{stats: stats, metrics: slices.Concat(metrics(), limitMetrics(), presenceMetrics())}
 	for _, m := range c.metrics {
-		c.descs = append(c.descs, prometheus.NewDesc("dormouse_"+m.name, m.help, nil, nil))
+		c.descs = append(c.descs, prometheus.NewDesc("dormouse_"+m.name, m.help, nil, m.label))
 	}
 	return c
 }
@@ -45,11 +48,11 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 }
 
 func counter[N int64 | uint64](name, help string, of func(server.Stats) N) metric {
-	return metric{name, help, prometheus.CounterValue, func(s server.Stats) float64 { return float64(of(s)) }}
+	return metric{name, help, prometheus.CounterValue, func(s server.Stats) float64 { return float64(of(s)) }, nil}
 }
 
 func gauge[N int64 | int](name, help string, of func(server.Stats) N) metric {
-	return metric{name, help, prometheus.GaugeValue, func(s server.Stats) float64 { return float64(of(s)) }}
+	return metric{name, help, prometheus.GaugeValue, func(s server.Stats) float64 { return float64(of(s)) }, nil}
 }
 
 // metrics are all that a server counts: of the engine, of the hub, and its own.
@@ -86,7 +89,6 @@ func metrics() []metric {
 			func(s stats) int { return s.Engine.Active }),
 		gauge("workers_awaited", "Connections whose messages wait for a worker.",
 			func(s stats) int { return s.Engine.Backlog }),
-
 		gauge("topics", "Topics with at least one subscriber.",
 			func(s stats) int { return s.Hub.Topics }),
 		gauge("subscriptions", "Subscribers of all topics.",
@@ -108,6 +110,10 @@ func metrics() []metric {
 			func(s stats) int64 { return s.PollSessions }),
 		gauge("longpoll_waiting", "Polls that wait for a message.",
 			func(s stats) int64 { return s.PollsWaiting }),
+		gauge("sockets_draining", "Sockets that the shutdown has yet to tell to go.",
+			func(s stats) int64 { return s.Draining }),
+		counter("sockets_drained_total", "Sockets that the shutdown has told to go.",
+			func(s stats) int64 { return s.Drained }),
 		counter("slow_closed_total", "Connections closed because their client did not read.",
 			func(s stats) int64 { return s.SlowClosed }),
 		counter("slow_dropped_messages_total", "Messages dropped because their client did not read.",

@@ -127,11 +127,13 @@ func TestMetricsAreComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range families {
-		v := value(f)
-		if _, ok := want[v]; !ok {
-			t.Errorf("%s has the value of another metric, or of no field", f.GetName())
+		for _, m := range f.GetMetric() {
+			v := m.GetGauge().GetValue() + m.GetCounter().GetValue()
+			if _, ok := want[v]; !ok {
+				t.Errorf("%s %v has the value of another metric, or of no field", f.GetName(), m.GetLabel())
+			}
+			delete(want, v)
 		}
-		delete(want, v)
 	}
 	for _, field := range want {
 		t.Errorf("no metric has the value of Stats.%s", field)

@@ -87,9 +87,15 @@ func (s *Server) stop() {
 	if e := st.Engine; e.Open != 0 || e.Active != 0 || e.Backlog != 0 || e.Accepted != e.Closed+e.Detached {
 		s.t.Errorf("connections are left after Shutdown: %+v", e)
 	}
+	if st.PollSessions != 0 || st.PollsWaiting != 0 {
+		s.t.Errorf("left after Shutdown: %d long-poll sessions, %d polls", st.PollSessions, st.PollsWaiting)
+	}
 	if st.Hub.Subscriptions != 0 || st.Hub.Topics != 0 || st.HTTPConns != 0 {
 		s.t.Errorf("left after Shutdown: %d subscriptions, %d topics, %d HTTP connections",
 			st.Hub.Subscriptions, st.Hub.Topics, st.HTTPConns)
+	}
+	if p := st.Presence; p.Entries != 0 || p.Topics != 0 || p.Waiting != 0 {
+		s.t.Errorf("presences are left after Shutdown: %+v", p)
 	}
 }
 

@@ -1,6 +1,6 @@
 // The lobby: the phoenix client on one side, the page on the other.
 
-import { Socket } from "/phoenix.mjs";
+import { Presence, Socket } from "/phoenix.mjs";
 
 const keptMessages = 500; // older ones leave the page
 const find = (id) => document.getElementById(id);
@@ -37,7 +37,11 @@ function rename(wanted) {
 }
 
 rename(storage.name);
-find("name").addEventListener("change", (event) => rename(event.target.value));
+find("name").addEventListener("change", (event) => {
+  const was = me;
+  rename(event.target.value);
+  if (lobby.state === "joined") lobby.push("rename", { user: me, was });
+});
 
 // --- The list of messages
 
@@ -124,7 +128,7 @@ socket.onClose(({ code }) => {
   showReconnecting();
 });
 
-const lobby = socket.channel("rooms:lobby");
+const lobby = socket.channel("rooms:lobby", () => ({ user: me }));
 
 lobby.on("new_msg", showMessage);
 
@@ -145,6 +149,18 @@ lobby
 
 status("connecting", "Connecting");
 socket.connect();
+
+// --- Who is here
+
+const shownPeople = 12; // the others are counted
+const presence = new Presence(lobby);
+
+presence.onSync(() => {
+  const names = presence.list((name) => name).sort((a, b) => a.localeCompare(b));
+  const people = find("people");
+  people.replaceChildren(...names.slice(0, shownPeople).map((name) => element("li", name)));
+  if (names.length > shownPeople) people.append(element("li", `and ${names.length - shownPeople} more`, { className: "more" }));
+});
 
 // --- Sending
 

@@ -4,6 +4,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,4 +58,51 @@ func TestShout(t *testing.T) {
 	mo.Expect(want)
 	jo.Expect(want)
 	jo.Expect(fmt.Sprintf(`[%s,%s,%q,"phx_reply",{"status":"ok","response":{}}]`, jo.JoinRef(lobby), ref, lobby))
+}
+
+// Who joins with a name is shown to those who have one, under the name that it has at the time.
+func TestPeople(t *testing.T) {
+	srv := servertest.Start(t, server.Config{Sockets: []*server.Socket{chatSocket()}})
+	ann, bob, load := srv.Dial("/socket/websocket"), srv.Dial("/socket/websocket"), srv.Dial("/socket/websocket")
+	load.Join(lobby, nil)
+	ann.Join(lobby, map[string]string{"user": "Ann"})
+	bob.Join(lobby, map[string]string{"user": "Bob"})
+	if state := bob.NextEvent("presence_state"); !strings.Contains(string(state.Payload), `"Ann":{"metas":[{"phx_ref":`) {
+		t.Errorf("Bob sees %s", state.Payload)
+	}
+	here := func(want ...string) {
+		t.Helper()
+		var people map[string]any
+		if err := srv.Presences(lobby).Decode(&people); err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Sorted(maps.Keys(people)); !slices.Equal(got, want) {
+			t.Errorf("%q are here, want %q", got, want)
+		}
+	}
+	here("Ann", "Bob")
+	for _, row := range []struct {
+		c         *servertest.Client
+		name, was string
+		status    string
+		ann, here string
+	}{
+		{ann, "Anna", "Ann", "ok", "Anna", "Bob"},
+		{ann, "Anna", "Anna", "ok", "Anna", "Bob"},
+		{ann, "", "Anna", "error", "Anna", "Bob"},
+		{ann, "Eve", "Bob", "error", "Anna", "Bob"},
+		{ann, strings.Repeat("x", maxName+1), "Anna", "error", "Anna", "Bob"},
+		{load, "Eve", "Anna", "error", "Anna", "Bob"},
+	} {
+		if status, response := row.c.Call(lobby, "rename", map[string]string{"user": row.name, "was": row.was}); status != row.status {
+			t.Errorf("rename to %.10s: %s %s", row.name, status, response)
+		}
+		here(row.ann, row.here)
+	}
+	bob.Leave(lobby)
+	bob.NextEvent("phx_close")
+	here("Anna")
+	if status, response := bob.TryJoin(lobby, map[string]string{"user": strings.Repeat("x", maxName+1)}); status != "error" {
+		t.Errorf("a long name: %s %s", status, response)
+	}
 }

@@ -27,9 +27,10 @@ type serveOptions struct {
 	host         string
 	origins      []string
 	drain        time.Duration
+	drains       server.Drain
 	timeout      time.Duration
 	slow         string
-	most         int
+	limits       limitOptions
 	reportPeriod time.Duration
 }
 
@@ -47,7 +48,8 @@ it broadcasts.
 
 From time to time it logs what the connections cost, when their number has
 changed. SIGTERM or Ctrl-C closes every socket with code 1012, so that clients
-come back, and exits 0. In a calm after many connections have come or gone it
+come back, in batches if there are more than --drain-batch, and exits 0; another
+one ends it at once. In a calm after many connections have come or gone it
 collects garbage and gives memory back to the kernel; SIGUSR1 does so at once,
 and logs.
 
@@ -72,12 +74,15 @@ the whole of it.`,
 	f.SortFlags = false
 	f.StringVar(&o.addr, "addr", ":4000", "listen on this TCP `address`")
 	f.StringVar(&o.engine, "engine", "epoll", "one of "+strings.Join(poller.Names(), ", "))
-	f.IntVar(&o.most, "max-connections", 0, "how many may be open, HTTP included: one more is closed at once; 0: what the host allows")
+	o.limits.flags(f)
 	f.StringVar(&o.host, "host", "", "the public `host`: pages from other hosts may not connect (default: all may)")
 	f.StringSliceVar(&o.origins, "origin", nil, "pages that may connect, instead of --host; as https://example.com or //*.example.com")
 	f.DurationVar(&o.timeout, "timeout", time.Minute, "close a connection from which nothing was received for so long")
 	f.StringVar(&o.slow, "slow", "close", "a client that does not read: close it (1013) or drop its messages")
-	f.DurationVar(&o.drain, "drain", 10*time.Second, "reset connections that are still open so long after SIGTERM")
+	f.DurationVar(&o.drain, "drain", 30*time.Second, "reset connections that are still open so long after SIGTERM and --drain-delay")
+	f.IntVar(&o.drains.BatchSize, "drain-batch", 10_000, "close so many sockets at a time, or more if --drain would not suffice")
+	f.DurationVar(&o.drains.Interval, "drain-interval", 2*time.Second, "and then pause; 0: close all at once")
+	f.DurationVar(&o.drains.Delay, "drain-delay", 0, "before all that answer /healthz with 503 for so long, so that a balancer notices")
 	f.DurationVar(&o.reportPeriod, "report", 10*time.Second, "log the cost of the connections at most this often; 0: never")
 	return cmd
 }
@@ -86,18 +91,21 @@ the whole of it.`,
 const maxTimeout = 24 * 24 * time.Hour
 
 func (o serveOptions) config(log *slog.Logger) (server.Config, error) {
-	cfg := server.Config{Engine: o.engine, PublicHost: o.host, Log: log, Poller: poller.Config{MaxConns: o.most}}
+	cfg := server.Config{Engine: o.engine, PublicHost: o.host, Log: log}
+	if err := o.limits.config(&cfg); err != nil {
+		return cfg, err
+	}
 	switch {
 	case !slices.Contains(poller.Names(), o.engine):
 		return cfg, fmt.Errorf("--engine is %q: want %s", o.engine, strings.Join(poller.Names(), ", "))
 	case strings.ContainsAny(o.host, "/: "):
 		return cfg, fmt.Errorf("--host is %q: want a host alone, as chat.example.com, without scheme and port", o.host)
-	case o.most < 0:
-		return cfg, fmt.Errorf("--max-connections is %d: want how many may be open at once, or 0 for what the host allows", o.most)
 	case o.timeout <= 0 || o.timeout > maxTimeout:
 		return cfg, fmt.Errorf("--timeout is %v: want more than 0 and at most %v", o.timeout, maxTimeout)
-	case o.drain < 0 || o.reportPeriod < 0:
-		return cfg, errors.New("--drain and --report cannot be negative")
+	case o.drain < 0 || o.reportPeriod < 0 || o.drains.Interval < 0 || o.drains.Delay < 0:
+		return cfg, errors.New("--drain, --drain-interval, --drain-delay and --report cannot be negative")
+	case o.drains.BatchSize <= 0:
+		return cfg, fmt.Errorf("--drain-batch is %d: want how many sockets are closed at a time", o.drains.BatchSize)
 	}
 	switch o.slow {
 	case "close":
@@ -106,6 +114,11 @@ func (o serveOptions) config(log *slog.Logger) (server.Config, error) {
 		cfg.SlowConsumer = server.DropSlow
 	default:
 		return cfg, fmt.Errorf("--slow is %q: want close or drop", o.slow)
+	}
+	cfg.Drain = o.drains
+	cfg.Drain.Timeout = max(1, o.drain) // 0 would be the default
+	if cfg.Drain.Interval == 0 {
+		cfg.Drain.Interval = -1
 	}
 	sock := chatSocket()
 	sock.WebSocket.Timeout = o.timeout
@@ -143,7 +156,7 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) error {
 	failed := make(chan error, 1)
 	go func() { failed <- s.Serve(l) }()
 	log.Info("listening on "+pageURL(l.Addr()), "engine", o.engine, "descriptors", limit)
-	startChecks(tuning.ThisHost(), o.most, log)
+	startChecks(tuning.ThisHost(), o.limits.most, log)
 
 	defer startReport(s, o.reportPeriod, log)()
 	defer collectAtRest(s)()
@@ -152,7 +165,7 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) error {
 		return err
 	case <-ctx.Done():
 	}
-	return shutdown(s, o.drain, log)
+	return shutdown(s, o.drains.Delay+o.drain, log)
 }
 
 // shutdown ends the server within limit.

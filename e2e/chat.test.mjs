@@ -152,3 +152,47 @@ test("the newest message is in sight, unless one reads further up", { skip }, as
   await bob.getByRole("button", { name: "New messages below" }).click();
   assert.ok((await gap()) < 2, `${await gap()} pixels below`);
 });
+
+const people = (page) => page.locator("#people li").allTextContents();
+
+// seesPeople waits until a page shows them.
+async function seesPeople(page, ...names) {
+  const shown = (want) => JSON.stringify([...document.querySelectorAll("#people li")].map((li) => li.textContent)) === want;
+  await page.waitForFunction(shown, JSON.stringify(names)).catch(async () => assert.deepEqual(await people(page), names));
+}
+
+test("who is here is shown, under the name of the moment, and as text", { skip }, async (t) => {
+  const server = await serve(t);
+  const ann = await visit(t, server, "Ann");
+  await seesPeople(ann, "Ann");
+  const bob = await visit(t, server, "<b>Bob</b>");
+  await seesPeople(ann, "<b>Bob</b>", "Ann");
+  await seesPeople(bob, "<b>Bob</b>", "Ann");
+  await ann.getByLabel("You are").fill("Anna");
+  await ann.getByLabel("You are").press("Tab");
+  await seesPeople(bob, "<b>Bob</b>", "Anna");
+  const twin = await ann.context().newPage(); // of the same name, in another tab
+  await twin.goto(server.http);
+  await seesPeople(twin, "<b>Bob</b>", "Anna");
+  await ann.close();
+  await seesPeople(bob, "<b>Bob</b>", "Anna");
+  await twin.close();
+  await seesPeople(bob, "<b>Bob</b>");
+  await screenshot(bob, "people");
+  assert.deepEqual(bob.complaints, []);
+});
+
+test("after the server was killed everybody is here again, once", { skip }, async (t) => {
+  const server = await serve(t);
+  const [ann, bob] = [await visit(t, server, "Ann"), await visit(t, server, "Bob")];
+  await seesPeople(ann, "Ann", "Bob");
+  for (const signal of ["SIGTERM", "SIGKILL"]) {
+    await server.stop(signal);
+    await inState(ann, "reconnecting");
+    await server.start();
+    await inState(ann, "joined");
+    await inState(bob, "joined");
+    await seesPeople(ann, "Ann", "Bob");
+    await seesPeople(bob, "Ann", "Bob");
+  }
+});

@@ -11,8 +11,9 @@ export function findChromium() {
   return wanted.find((name) => spawnSync(name, ["--version"]).status === 0);
 }
 
-// launchChromium starts it headless, and quiet: on its own it would look up and call hosts of its maker.
-export function launchChromium(name) {
+// launchChromium starts it headless, and quiet: on its own it would look up and call hosts of its maker. args are
+// further flags.
+export function launchChromium(name, ...args) {
   const executablePath = name.includes("/") ? name : spawnSync("which", [name], { encoding: "utf8" }).stdout.trim();
   return chromium.launch({
     executablePath,
@@ -24,6 +25,7 @@ export function launchChromium(name) {
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",
+      ...args,
     ],
   });
 }

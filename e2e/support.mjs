@@ -77,6 +77,11 @@ const programs = {
   dormouse: { prebuilt: "DORMOUSE_BIN", from: ".", args: (address) => ["serve", "--addr", address] },
   fixture: { prebuilt: "FIXTURE_BIN", from: "./e2e/fixture", args: (address) => ["-addr", address] },
   echoserver: { prebuilt: "ECHOSERVER_BIN", from: "./e2e/echoserver", args: (address) => ["-addr", address] },
+  msgpack: {
+    prebuilt: "MSGPACK_BIN",
+    from: "./examples/msgpack",
+    args: (address) => ["-addr", address, "-phoenix", fileURLToPath(import.meta.resolve("phoenix"))],
+  },
 };
 
 const built = new Map();
@@ -140,9 +145,9 @@ export class Program {
   #child = null;
   #output = "";
 
-  static async start(name) {
+  static async start(name, ...more) {
     const address = `127.0.0.1:${await freePort()}`;
-    const program = new Program(build(name), programs[name].args(address), address);
+    const program = new Program(build(name), [...programs[name].args(address), ...more], address);
     await program.start();
     return program;
   }
@@ -181,6 +186,11 @@ export class Program {
 
   get output() {
     return this.#output;
+  }
+
+  // signal sends one and does not wait for what comes of it.
+  signal(name) {
+    this.#child.kill(name);
   }
 
   // stop sends the signal and returns {code, signal} of the exit.

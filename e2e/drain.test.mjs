@@ -1,0 +1,83 @@
+// The end of a server that has more clients than it sends away at once: they are told in batches, come back, and
+// join again.
+
+import assert from "node:assert/strict";
+
+import { connect, join, listen, ok } from "./client.mjs";
+import { Program, test, within } from "./support.mjs";
+import { dial, shake } from "./raw.mjs";
+
+// draining starts a server that sends away one socket at a time, with a pause that no test waits for.
+const draining = async (t, interval, ...more) => {
+  const program = await Program.start("dormouse", "--drain-batch", "1", "--drain-interval", interval, ...more);
+  t.after(() => program.stop());
+  return program;
+};
+
+const stopping = (program) => program.signal("SIGTERM");
+
+test("7: sockets are told one batch after the other, and nobody new comes in", async (t) => {
+  const server = await draining(t, "1500ms");
+  const url = `${server.ws}/socket/websocket?vsn=2.0.0`;
+  const sockets = [];
+  for (let i = 0; i < 3; i++) sockets.push(await dial(t, url));
+  await sockets[0].join("rooms:lobby");
+  const order = [];
+  const closed = sockets.map((socket, i) => socket.closed.then((end) => order.push([i, end.code, Date.now()])));
+  stopping(server);
+  await within(Promise.race(closed), "the first batch");
+  assert.equal((await fetch(`${server.http}/healthz`)).status, 503);
+  const refused = await shake(`${server.http}/socket/websocket?vsn=2.0.0`);
+  assert.deepEqual([refused.status, refused.body], [503, "the server is shutting down"]);
+  assert.ok(Number(refused.headers["retry-after"]) > 0, JSON.stringify(refused.headers));
+  assert.ok(order.length < 3, "all were told at once");
+  await within(Promise.all(closed), "the last batch");
+  assert.deepEqual(order.map(([, code]) => code), [1012, 1012, 1012]);
+  const took = order[2][2] - order[0][2];
+  assert.ok(took > 1500, `two pauses of 1,500 ms took ${took} ms`);
+  assert.deepEqual(await within(server.exited, "the exit"), { code: 0, signal: null });
+});
+
+test("the client comes back from a drain and joins again, whichever batch it was in", async (t) => {
+  const server = await draining(t, "100ms");
+  const members = [];
+  for (let i = 0; i < 3; i++) members.push(await join(connect(t, `${server.ws}/socket`), "rooms:lobby"));
+  assert.deepEqual(await server.stop("SIGTERM"), { code: 0, signal: null });
+  for (const member of members) {
+    assert.equal((await member.socket.closed.next()).code, 1012);
+    assert.deepEqual(await member.errors.next(), { source: "transport", reason: "connection_closed" });
+  }
+  await server.start();
+  for (const member of members) await member.joins.next("the rejoin");
+  const heard = members.map((member) => listen(member, "new_msg"));
+  await ok(members[0], "new_msg", { user: "Ann", body: "again" });
+  for (const inbox of heard) assert.deepEqual(await inbox.next(), { user: "Ann", body: "again" });
+});
+
+test("a delay before the drain: unready for the balancer, as ever for everybody else", async (t) => {
+  const server = await draining(t, "0s", "--drain-delay", "3s");
+  const raw = await dial(t, `${server.ws}/socket/websocket?vsn=2.0.0`);
+  stopping(server);
+  while ((await fetch(`${server.http}/healthz`)).status !== 503);
+  await raw.join("rooms:lobby");
+  await join(connect(t, `${server.ws}/socket`), "rooms:late");
+  await raw.closesWith(1012);
+});
+
+test("a second signal does not wait for the drain", async (t) => {
+  const server = await draining(t, "1h", "--drain", "10h");
+  const sockets = [];
+  for (let i = 0; i < 2; i++) sockets.push(await dial(t, `${server.ws}/socket/websocket?vsn=2.0.0`));
+  stopping(server);
+  await within(Promise.race(sockets.map((socket) => socket.closed)), "the first batch");
+  assert.deepEqual(await server.stop("SIGTERM"), { code: null, signal: "SIGTERM" });
+});
+
+test("a server with no more sockets than a batch ends at once", async (t) => {
+  const server = await Program.start("dormouse", "--drain-interval", "1h", "--drain", "10h");
+  t.after(() => server.stop());
+  const sockets = [];
+  for (let i = 0; i < 5; i++) sockets.push(await dial(t, `${server.ws}/socket/websocket?vsn=2.0.0`));
+  assert.deepEqual(await server.stop("SIGTERM"), { code: 0, signal: null });
+  for (const socket of sockets) await socket.closesWith(1012);
+});

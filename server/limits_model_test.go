@@ -96,7 +96,7 @@ func TestNothingCountsAtTheEnd(t *testing.T) {
 		}
 		s.Stop()
 		if st := s.Stats().Limits; st.Counted != 0 || st.Handshaking != 0 {
-			t.Error(fmt.Sprintf("after the end: %+v", st))
+			t.Errorf("after the end: %+v", st)
 		}
 	})
 }

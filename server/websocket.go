@@ -236,10 +236,8 @@ func (w *wsConn) close(code ws.StatusCode, reason string) {
 	w.conn.CloseWith(frame.AppendClose(nil, code, reason))
 }
 
-// write sends a frame that stays the caller's; send one that is shared with other connections. Both
-// apply the slow-consumer policy.
+// write sends a frame that stays the caller's, by the slow-consumer policy.
 func (w *wsConn) write(p []byte) error { return w.sent(w.conn.Write(p)) }
-func (w *wsConn) send(p []byte) error  { return w.sent(w.conn.Send(p)) }
 
 func (w *wsConn) sent(err error) error {
 	if err != poller.ErrOutboxFull {

@@ -10,7 +10,8 @@
 //     message exactly once. (A [Hub.BroadcastFrom] skips one.)
 //  2. A subscriber that joins during a broadcast may or may not get it. One that leaves may or may
 //     not get it, and may get it a moment after Unsubscribe has returned: the fan-out had already
-//     picked it up. One that leaves and joins again may get it twice, once for each subscription.
+//     picked it up. One that leaves and joins again may get it twice, once for each subscription. Who must not
+//     miss one in between is replaced by another subscriber, see [Hub.Replace].
 //  3. Messages that one goroutine broadcasts to a topic arrive at each subscriber in that order.
 //     Messages of different goroutines have no mutual order: two subscribers may see them swapped.
 //  4. Deliver runs before Broadcast returns, on the goroutine that called it or, on a large topic, on

@@ -41,6 +41,20 @@ func (h *Hub) Unsubscribe(s Subscriber) bool {
 	return h.shard(sub.topic.hash).unsubscribe(sub)
 }
 
+// Replace puts s, which must be on no topic, in the place of old and reports whether old was on one. Nobody misses
+// anything in between: of each broadcast that old would have got, the one or the other gets it, old perhaps a moment
+// after Replace has returned. For s it is as Subscribe, for old as Unsubscribe.
+func (h *Hub) Replace(old, s Subscriber) bool {
+	if h.subscribed(s.subscription()) {
+		panic("hub: already subscribed, to " + s.subscription().Topic())
+	}
+	sub := old.subscription()
+	if sub.topic == nil {
+		return false
+	}
+	return h.shard(sub.topic.hash).replace(sub, s)
+}
+
 // Broadcast delivers m to all subscribers of m.Topic and returns how many that were.
 func (h *Hub) Broadcast(m *Message) int {
 	return h.fanout(m, nil)

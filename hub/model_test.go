@@ -154,6 +154,8 @@ func (m *model) run(r *rand.Rand, ops, subscribers int) []*modelEar {
 			m.broadcast(topicFor(r), e)
 		case !on && (joining || r.IntN(4) == 0):
 			e.subscribe(topicFor(r))
+		case on && r.IntN(8) == 0:
+			e.replaceBy(ears[r.IntN(len(ears))])
 		case on && (!joining || r.IntN(4) == 0):
 			e.unsubscribe()
 		}
@@ -195,6 +197,22 @@ func (e *modelEar) unsubscribe() {
 		panic("was not subscribed")
 	}
 	s.end = e.m.clock.Add(1)
+}
+
+// replaceBy puts o in the place of e, if o is on no topic.
+func (e *modelEar) replaceBy(o *modelEar) {
+	if o.on() {
+		return
+	}
+	old := &e.spans[len(e.spans)-1]
+	old.ending = e.m.clock.Add(1)
+	s := span{topic: old.topic, begin: old.ending, ending: never, end: never}
+	if !e.m.h.Replace(e, o) {
+		panic("was not subscribed")
+	}
+	s.begun = e.m.clock.Add(1)
+	old.end = s.begun
+	o.spans = append(o.spans, s)
 }
 
 // check holds what e heard of every message against its subscriptions, and adds it to counts.

@@ -112,6 +112,8 @@ func TestStateAddWins(t *testing.T) {
 	}
 }
 
+// TestStateDownUpGone is section 6.4: a replica that is down leaves as a whole, one that heals has its refs of before,
+// and one that is gone comes back by a full transfer.
 func TestStateDownUpGone(t *testing.T) {
 	a, b := newState("a", 1), newState("b", 1)
 	introduce(map[string]*hub.PresenceState{"a": a, "b": b})
@@ -146,6 +148,7 @@ func TestStateDownUpGone(t *testing.T) {
 	}
 }
 
+// TestStateEpochs is section 6.4: what a replica had leaves as soon as it starts again under its name.
 func TestStateEpochs(t *testing.T) {
 	b := newState("b", 1)
 	b.ReplicaUp(hub.Replica{Name: "a", Epoch: 5})

@@ -56,6 +56,19 @@ func (sh *shard) unsubscribe(s *Subscription) bool {
 	return true
 }
 
+// replace gives s the slot of old. A fan-out has copied that before, or will copy it after.
+func (sh *shard) replace(old *Subscription, s Subscriber) bool {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if old.at == 0 {
+		return false
+	}
+	s.subscription().topic = old.topic
+	old.topic.put(s, old.at-1)
+	old.at = 0
+	return true
+}
+
 // endFanout lets the slots of t move again, when no other fan-out needs them, and fills the holes.
 func (sh *shard) endFanout(t *topic) {
 	sh.mu.Lock()

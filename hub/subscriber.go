@@ -16,8 +16,8 @@ type Subscriber interface {
 // A Subscription is a subscriber's place in a topic, to be embedded in it. The zero value is on no
 // topic. It must not be copied once used.
 //
-// Subscribe for one subscriber must not run at the same time as any other call for it. Unsubscribe
-// and Topic may, with each other and with broadcasts.
+// Subscribe for one subscriber, or Replace by it, must not run at the same time as any other call for it.
+// Unsubscribe, Replace of it and Topic may, with each other and with broadcasts.
 type Subscription struct {
 	_     noCopy
 	topic *topic // set by Subscribe, and kept after Unsubscribe for the name

@@ -70,7 +70,10 @@ func (o *limitOptions) config(cfg *server.Config) error {
 	cfg.Limits = server.Limits{
 		Connections: o.most, ConnectionsPerAddress: o.perAddress,
 		New: perSecond(o.newSecond), NewPerAddress: perSecond(o.newPerAddress),
-		Joins: perSecond(o.joins), Messages: server.Rate{PerSecond: float64(o.messages), Burst: max(100, 10*o.messages)},
+		Joins: perSecond(o.joins), Messages: perSecond(o.messages),
+	}
+	if o.messages > 0 {
+		cfg.Limits.Messages.Burst = max(100, 10*o.messages)
 	}
 	if o.most > 0 {
 		cfg.Limits.Handshakes = max(roomToRefuse, o.most/8)

@@ -6,8 +6,11 @@ import (
 	"bytes"
 	"context"
 	"net"
+	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/dormouse-ws/dormouse/server"
 )
 
 // What a person has mistyped is named, with what would be right.
@@ -89,4 +92,15 @@ func (w *watched) Write(p []byte) (int, error) {
 		}
 	}()
 	return w.Buffer.Write(p)
+}
+
+// Without flags there are no limits, whose records each connection would have.
+func TestServeWithoutLimits(t *testing.T) {
+	var cfg server.Config
+	if err := new(limitOptions).config(&cfg); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(cfg, server.Config{}) {
+		t.Errorf("%+v", cfg)
+	}
 }

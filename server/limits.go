@@ -89,7 +89,7 @@ func (r Rate) compile(least int) (limit.Rate, error) {
 
 func (l *Limits) any() bool {
 	return l.Connections != 0 || l.ConnectionsPerAddress != 0 || l.Handshakes != 0 || len(l.Networks) != 0 ||
-		l.New != Rate{} || l.NewPerAddress != Rate{} || l.Joins != Rate{} || l.JoinsPerAddress != Rate{} || l.Messages != Rate{}
+		l.New.PerSecond+l.NewPerAddress.PerSecond+l.Joins.PerSecond+l.JoinsPerAddress.PerSecond+l.Messages.PerSecond != 0
 }
 
 // compile returns the limits that count addresses, and those of one connection.

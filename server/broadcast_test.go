@@ -10,7 +10,7 @@ import (
 	"github.com/dormouse-ws/dormouse/server/frame"
 )
 
-// Every form of a broadcast holds the same message, and the compressed ones are.
+// Section 3.7, encoded once per serializer: every form of a broadcast holds the same message, and the compressed ones are.
 func TestBroadcastForms(t *testing.T) {
 	long := `{"body":"` + strings.Repeat("sleep ", 200) + `"}`
 	m := &hub.Message{Topic: "room", Event: "msg", Payload: []byte(long)}

@@ -86,6 +86,7 @@ const (
 	channelIntercepts                    // its route names events to intercept
 	channelTracks                        // it may have presences
 	channelStated                        // its client was pushed presence_state
+	channelDisplaced                     // it delivers presence_diffs for a join that is under way: see displace
 )
 
 // joinRef is the join's join_ref, or its ref if that was null (section 3.3).
@@ -107,7 +108,7 @@ func (ch *channel) rawJoinRef() ref {
 // Deliver implements hub.Subscriber. It runs on the goroutine that broadcasts.
 func (ch *channel) Deliver(m *hub.Message) {
 	state := ch.state.Load()
-	if state&channelLeft != 0 {
+	if state&channelLeft != 0 && (state&channelDisplaced == 0 || m.Event != hub.EventPresenceDiff) {
 		return
 	}
 	s := ch.socket

@@ -64,6 +64,7 @@ func TestConnectRefuses(t *testing.T) {
 	}
 }
 
+// Sections 3.1 and 3.3: a join sees the assigns of its connection and those of its route.
 func TestConnectAssigns(t *testing.T) {
 	cfg := connecting(func(c *server.Connect) error {
 		c.Assigns = c.Params.Get("user")

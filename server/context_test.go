@@ -128,6 +128,7 @@ func TestAfterOfWhatEndsIsNotRun(t *testing.T) {
 	}
 }
 
+// Section 3.6: an asynchronous reply is sent any number of times, also after the channel's end; it needs a ref.
 func TestRef(t *testing.T) {
 	refs := make(chan server.Ref, 8)
 	srv := servertest.Start(t, mount(script{

@@ -170,7 +170,7 @@ func TestDrainEveryTransport(t *testing.T) {
 	}
 }
 
-// While it drains a server answers: 503 for what is new, with the time to come back, 503 for the balancer, and
+// Section 7: while it drains a server answers: 503 for what is new, with the time to come back, 503 for the balancer, and
 // as ever for who is there.
 func TestDrainRefusesNewcomers(t *testing.T) {
 	cfg := mount(script{in: echo})
@@ -192,6 +192,9 @@ func TestDrainRefusesNewcomers(t *testing.T) {
 		resp.Body.Close()
 		if resp.StatusCode != 503 || path != "/healthz" && resp.Header.Get("Retry-After") == "" {
 			t.Errorf("%s: %d %v", path, resp.StatusCode, resp.Header)
+		}
+		if path == lpPath && strings.Contains(string(body), "status") {
+			t.Errorf("5.8: phoenix.js would stop for ever: %q", body)
 		}
 		if strings.HasPrefix(path, wsPath) && string(body) != "the server is shutting down" {
 			t.Errorf("%s: %q", path, body)

@@ -67,7 +67,8 @@ func TestFanoutStarvesNobody(t *testing.T) {
 	}
 }
 
-// Heartbeats are answered while the application's code blocks, and other connections served.
+// Sections 3.3, 3.8 and 4.5: heartbeats are answered while the application's code blocks, so that no client falls back
+// to long-polling for it; and other connections are served.
 func TestHeartbeatWhileBlocked(t *testing.T) {
 	entered, gate := make(chan bool), make(chan bool)
 	block := func() {
@@ -146,7 +147,7 @@ func TestHandshakeBlocksNobody(t *testing.T) {
 	}
 }
 
-// A client that floods while HandleIn blocks is held up by TCP; nothing is lost, and the order kept.
+// Section 3.8: a client that floods while HandleIn blocks is held up by TCP; nothing is lost, and the order kept.
 func TestFloodIsHandledInOrder(t *testing.T) {
 	const messages = 2000
 	entered, gate := make(chan bool), make(chan bool)

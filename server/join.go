@@ -31,13 +31,14 @@ func (s *socket) join(m *message) {
 		_ = s.reply(m.joinRef, m.ref, m.topic, statusError, payloadTooMany)
 		return
 	}
-	if c := s.enter(route, m); c != nil {
+	if c := s.enter(route, m, nil); c != nil {
 		c.runAfter()
 	}
 }
 
-// enter runs the application's Join, subscribes the channel and replies. After a refusal it is nil.
-func (s *socket) enter(route int, m *message) *Context {
+// enter runs the application's Join, subscribes the channel, in the place of the displaced one if there is one, and
+// replies. After a refusal it is nil.
+func (s *socket) enter(route int, m *message, displaced *channel) *Context {
 	ch := s.newChannel(route, m)
 	c := &Context{ch: ch, topic: m.topic, ref: m.ref, joining: true}
 	err := c.guard("Join", func() error {
@@ -51,7 +52,9 @@ func (s *socket) enter(route int, m *message) *Context {
 	c.joining = false
 	ch.next, s.first = s.first, ch
 	s.joined++
-	s.server().hub.Subscribe(m.topic, ch)
+	if h := s.server().hub; displaced == nil || !h.Replace(displaced, ch) {
+		h.Subscribe(m.topic, ch)
+	}
 	ch.state.Or(channelJoined)
 	// Subscribed first: whoever sees the reply and then broadcasts is heard here.
 	if err := s.reply(m.joinRef, m.ref, m.topic, statusOK, c.response); isPayloadError(err) {
@@ -93,14 +96,24 @@ func (s *socket) newChannel(index int, m *message) *channel {
 // rejoin is section 3.5: the new join's reply goes out before the old channel's close.
 func (s *socket) rejoin(old *channel, m *message) {
 	joinRef, topic := old.rawJoinRef(), old.Topic()
-	s.drop(old)
+	s.displace(old)
+	defer s.server().hub.Unsubscribe(old) // if nobody has come in its place, also when Leave or Join ends the goroutine
 	old.terminate(ErrDisplaced)
 	route, _ := s.app().route(topic) // the old channel's
-	c := s.enter(route, m)
+	c := s.enter(route, m, old)
 	s.pushClose(joinRef, topic)
 	if c != nil {
 		c.runAfter()
 	}
+}
+
+// displace takes a channel off the socket, as drop does, but leaves it in the hub, for presence_diffs alone, until
+// the new join has its place. The client keeps the diffs that come after it has asked for the join, and applies them
+// to the presence_state of that (section 4.7): without this it would keep the coming of an entry, miss the going
+// while nobody is subscribed, and show the entry for ever. For its own entries that is so with every rejoin.
+func (s *socket) displace(ch *channel) {
+	ch.state.Or(channelLeft | channelDisplaced)
+	s.unlink(ch)
 }
 
 // leave is section 3.4.

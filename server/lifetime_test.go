@@ -14,7 +14,7 @@ import (
 	"github.com/dormouse-ws/dormouse/server/servertest"
 )
 
-// Shutdown closes every WebSocket with 1012, joined or not, of channels or plain, so that clients return.
+// Section 7: Shutdown closes every WebSocket with 1012, joined or not, of channels or plain, so that clients return.
 func TestShutdownCloses(t *testing.T) {
 	left := make(chan error, 1)
 	cfg := mount(script{leave: func(_ *server.Context, reason error) { left <- reason }})

@@ -113,6 +113,13 @@ func (v *guest) greeted() {
 	}
 }
 
+// greeted is the guest's, if the connection is one.
+func greeted(c poller.Conn) {
+	if v, ok := c.(*guest); ok {
+		v.greeted()
+	}
+}
+
 // admit decides about a request for a mount, or for none if m is nil, and answers it if it is refused.
 func (v *guest) admit(m *mount, h *head) bool {
 	upgrade := m != nil && m.poll == nil
@@ -136,7 +143,7 @@ func (v *guest) admit(m *mount, h *head) bool {
 		v.refuse(m)
 		return false
 	}
-	if !upgrade {
+	if !upgrade && (m == nil || !m.blocks()) { // else servePoll says when
 		v.greeted()
 	}
 	return true

@@ -100,3 +100,11 @@ func (r *upgradeRequest) takeSeat(c poller.Conn) poller.Conn {
 	r.seat, t.Conn = nil, c
 	return t
 }
+
+// leaveSeat ends what pollSeat has counted, unless a session has taken it: also when a hook ends its goroutine.
+func (r *upgradeRequest) leaveSeat(g *gate) {
+	if t := r.seat; t != nil {
+		r.seat = nil
+		g.vacate(t)
+	}
+}

@@ -101,9 +101,18 @@ func (s *Server) handOverLater(c poller.Conn, data []byte, start int) int {
 	last := len(data) - 1
 	c.SetHandler(&lateHandOver{s, append([]byte(nil), data[start:last]...)})
 	c.SetDeadline(httpTimeout)
+	tryAgain(c)
+	return last
+}
+
+// tryAgain pauses the connection for a moment. When the moment is over net/http may have it already, and a guest
+// be without a connection or with its next one: it is this one that is resumed.
+func tryAgain(c poller.Conn) {
+	if v, ok := c.(*guest); ok {
+		c = v.Conn
+	}
 	c.Pause()
 	time.AfterFunc(handOverAgain, c.Resume)
-	return last
 }
 
 // OnData implements poller.Handler.
@@ -112,8 +121,7 @@ func (l *lateHandOver) OnData(c poller.Conn, data []byte) int {
 	if l.srv.handOver(c, all) {
 		return len(data)
 	}
-	c.Pause()
-	time.AfterFunc(handOverAgain, c.Resume)
+	tryAgain(c)
 	return 0
 }
 

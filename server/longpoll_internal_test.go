@@ -73,3 +73,27 @@ func TestHandOverWaits(t *testing.T) {
 		nc.Close()
 	}
 }
+
+// A guest that is handed over late may be given back, and have its next connection, before the moment is over for
+// which the first was paused: what is resumed then is the first.
+func TestHandOverOfAGuestWaits(t *testing.T) {
+	s := &Server{handed: newHandover(1)}
+	s.shared = s.greeter()
+	first := &busyConn{busy: 2, resumed: make(chan bool, 2)}
+	next := &busyConn{resumed: make(chan bool, 2)}
+	v := &guest{Conn: first, handler: s.shared}
+	const text = "GET /page HTTP/1.1\r\nHost: a\r\n\r\n"
+	n := s.handOverLater(v, []byte(text), 0)
+	v.handler.OnData(v, []byte(text)[n:])
+	v.returned(s.shared)
+	v.of(next)
+	for range 2 {
+		select {
+		case <-first.resumed:
+		case <-next.resumed:
+			t.Fatal("the next connection was resumed")
+		case <-time.After(10 * time.Second):
+			t.Fatal("none was resumed")
+		}
+	}
+}

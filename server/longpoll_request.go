@@ -12,6 +12,7 @@ import (
 // OnData; it remains so if the handler is the exchange of a POST.
 func (m *mount) servePoll(r *upgradeRequest, paused bool) poller.Handler {
 	h, c, s := &r.head, r.conn, m.srv
+	defer greeted(c)
 	last := h.minor == 0 || h.hasToken("connection", "close") || s.draining.Load()
 	answered := func(goesOn bool) poller.Handler {
 		if !goesOn {
@@ -39,6 +40,9 @@ func (m *mount) servePoll(r *upgradeRequest, paused bool) poller.Handler {
 		return answered(s.respondWith(c, last, 200, preflight(h), nil))
 	}
 	session := m.pollSession(h, params)
+	if h.method == "POST" || session != nil {
+		greeted(c) // no hook is called, and what follows may be on another goroutine
+	}
 	switch {
 	case h.method == "POST":
 		return m.receivePost(r, session, last, paused)
@@ -58,10 +62,8 @@ func (m *mount) servePoll(r *upgradeRequest, paused bool) poller.Handler {
 		return answered(s.respondWith(c, true, refusal.Status(), retryAfter(refusal), []byte(refusal.Name.Reason()+"\n")))
 	}
 	r.seat = seat
+	defer r.leaveSeat(s.gate)
 	status, body := m.openPoll(r)
-	if r.seat != nil {
-		s.gate.vacate(r.seat) // no session has taken it
-	}
 	if status != 200 {
 		return answered(s.respondWith(c, true, status, "Retry-After: 1\r\n", nil))
 	}
@@ -113,6 +115,8 @@ func (m *mount) openPoll(r *upgradeRequest) (status int, body []byte) {
 	s.polls.add(p)
 	link, err := s.polls.engine.ConnectTo(p, func(c poller.Conn) poller.Handler {
 		p.sock = m.app.(*socketApp).openPoll(p, c, r)
+		p.sock.polled.Store(time.Now().UnixNano())
+		p.sock.opened(r) // before it can be found: Shutdown may end it at once, and OnClose comes behind this
 		return p.sock
 	})
 	if err != nil {
@@ -123,9 +127,7 @@ func (m *mount) openPoll(r *upgradeRequest) (status int, body []byte) {
 	p.mu.Lock()
 	p.link = link
 	p.mu.Unlock()
-	p.sock.polled.Store(time.Now().UnixNano())
 	p.sock.conn.SetDeadline(p.sock.lifetime())
-	p.sock.opened(r)
 	s.counters.polled.Add(1)
 	if s.draining.Load() {
 		p.sock.close(codeServiceRestart, "") // Shutdown may have passed by before

@@ -141,7 +141,7 @@ func TestLongPoll(t *testing.T) {
 	})
 }
 
-// A poll that waits is answered by the first message that comes.
+// Section 5.3: a poll that waits is answered by the first message that comes.
 func TestLongPollWaits(t *testing.T) {
 	forEachLongPoll(t, server.LongPollOptions{Window: patient}, func(t *testing.T, s *servertest.Server) {
 		c := newLPClient(t, s)

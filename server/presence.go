@@ -117,7 +117,7 @@ func metaOf(meta any) (json.RawMessage, error) {
 }
 
 // untrack takes away all that the channel tracks, in every topic. It is called on a worker when the channel
-// is marked as left and unsubscribed, so that the client does not hear of it (section 6.3).
+// is marked as left and unsubscribed, so that the client does not hear of it (section 6.3); but see displace.
 func (ch *channel) untrack() {
 	if ch.state.Load()&channelTracks != 0 {
 		if h := ch.socket.server().presences.made.Load(); h != nil {
@@ -163,7 +163,7 @@ func (h Handle) PushPresenceState() error {
 		return ErrStatePushed
 	}
 	s := ch.socket
-	return s.pushKept(ch.joinRef(), ch.Topic(), hub.EventPresenceState, Raw(s.server().presences.snapshot(ch.Topic())))
+	return s.push(ch.joinRef(), ch.Topic(), hub.EventPresenceState, Raw(s.server().presences.snapshot(ch.Topic())))
 }
 
 // PresenceIn is that of [Handle].

@@ -174,26 +174,15 @@ func (s *Server) fetchPresences(topic string, keys []string) map[string]json.Raw
 	return objects
 }
 
-// pushKept is push for what a client must not miss whatever the policy: a presence_state, without which its
-// list stands still.
-func (s *socket) pushKept(joinRef ref, topic, event string, p Payload) error {
-	sh := newSheet()
-	defer sh.release()
-	var binary bool
-	var err error
-	if sh.b, binary, err = s.serializer().appendPush(sh.b, joinRef, topic, event, p); err != nil {
-		return err
-	}
-	if err = s.conn.Write(s.frame(sh, binary)); err == poller.ErrOutboxFull {
-		s.tooSlow()
-	}
-	return err
+// isPresence reports whether a client must not miss the event, whatever the policy: without a presence_state its
+// list stands still, and without a diff, also one that a channel has intercepted and passes on, it is wrong.
+func isPresence(event string) bool {
+	return event == hub.EventPresenceState || event == hub.EventPresenceDiff
 }
 
-// missed applies the policy to a broadcast that a slow client has not got. One that misses a presence_diff
-// would show a wrong list from then on, and is closed.
+// missed applies the policy to a broadcast that a slow client has not got.
 func (s *socket) missed(m *hub.Message) {
-	if m.Event == hub.EventPresenceDiff {
+	if isPresence(m.Event) {
 		s.tooSlow()
 		return
 	}

@@ -51,6 +51,7 @@ func TestPresenceIsNotDropped(t *testing.T) {
 		{"another broadcast", func(s *Server, ch *channel) { deliverTo(s, ch.Topic()) }, false},
 		{"presence_diff", func(_ *Server, ch *channel) { _, _ = Handle{ch}.Track("k", nil) }, true},
 		{"presence_state", func(_ *Server, ch *channel) { _ = Handle{ch}.PushPresenceState() }, true},
+		{"presence_diff that was intercepted", func(_ *Server, ch *channel) { _ = Handle{ch}.Push(hub.EventPresenceDiff, nil) }, true},
 	} {
 		s := newFakeServer(t, Config{SlowConsumer: DropSlow})
 		k, c := fakeSocket(s, true)

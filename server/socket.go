@@ -220,6 +220,10 @@ func (s *socket) find(topic string) *channel {
 func (s *socket) drop(ch *channel) {
 	ch.state.Or(channelLeft)
 	s.server().hub.Unsubscribe(ch)
+	s.unlink(ch)
+}
+
+func (s *socket) unlink(ch *channel) {
 	for p := &s.first; *p != nil; p = &(*p).next {
 		if *p == ch {
 			*p = ch.next
@@ -250,6 +254,9 @@ func (s *socket) push(joinRef ref, topic, event string, p Payload) error {
 	if sh.b, binary, err = s.serializer().appendPush(sh.b, joinRef, topic, event, p); err != nil {
 		return err
 	}
+	if isPresence(event) {
+		return s.writeOrClose(s.frame(sh, binary))
+	}
 	return s.write(s.frame(sh, binary))
 }
 
@@ -259,12 +266,12 @@ func (s *socket) pushClose(joinRef ref, topic string) {
 	sh := newSheet()
 	defer sh.release()
 	sh.b = s.serializer().appendClose(sh.b, joinRef, topic)
-	s.writeOrClose(sh.frame(s.packed))
+	_ = s.writeOrClose(sh.frame(s.packed))
 }
 
 func (s *socket) pushError(joinRef ref, topic string) {
 	sh := newSheet()
 	defer sh.release()
 	sh.b = s.serializer().appendError(sh.b, joinRef, topic)
-	s.writeOrClose(sh.frame(s.packed))
+	_ = s.writeOrClose(sh.frame(s.packed))
 }

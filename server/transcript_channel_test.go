@@ -55,6 +55,14 @@ func TestLeave(t *testing.T) {
 			← ["1","1","room:1","phx_close",{}]
 			→ ["1","9","room:1","echo",{}]
 			← [null,"9","room:1","phx_reply",{"status":"error","response":{"reason":"unmatched topic"}}]`},
+		{"3.4: what comes behind a leave is unmatched, or joins anew", joined + `
+			→ ["1","8","room:1","phx_leave",{}]
+			→ ["1","9","room:1","echo",{}]
+			→ ["2","10","room:1","phx_join",{}]
+			← ["1","8","room:1","phx_reply",{"status":"ok","response":{}}]
+			← ["1","1","room:1","phx_close",{}]
+			← [null,"9","room:1","phx_reply",{"status":"error","response":{"reason":"unmatched topic"}}]
+			← ["2","10","room:1","phx_reply",{"status":"ok","response":{}}]`},
 		{"3.4: what Leave pushes comes after phx_close", `
 			→ ["1","1","room:bye","phx_join",{}]
 			← ["1","1","room:bye","phx_reply",{"status":"ok","response":{}}]

@@ -119,6 +119,15 @@ func TestDispatch(t *testing.T) {
 			·
 			→ [1,4,"room:1","echo",{}]
 			← [1,4,"room:1","phx_reply",{"status":"ok","response":{}}]`},
+		{"3.8: the transport's own replies come in the order of the requests", `
+			→ ["1","2","nowhere","phx_join",{}]
+			→ ["1","3","nowhere","phx_leave",{}]
+			→ ["4","4","room:1","phx_join",{}]
+			→ ["1","5","nowhere","echo",{}]
+			← [null,"2","nowhere","phx_reply",{"status":"error","response":{"reason":"unmatched topic"}}]
+			← ["1","3","nowhere","phx_reply",{"status":"ok","response":{}}]
+			← ["4","4","room:1","phx_reply",{"status":"ok","response":{}}]
+			← [null,"5","nowhere","phx_reply",{"status":"error","response":{"reason":"unmatched topic"}}]`},
 		{"3.2: special names are ordinary events", `
 			→ ["1","1","room:1","phx_join",{}]
 			← ["1","1","room:1","phx_reply",{"status":"ok","response":{}}]

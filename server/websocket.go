@@ -254,10 +254,12 @@ func (w *wsConn) sent(err error) error {
 
 // writeOrClose is write for what a client must not miss: if it does not fit, the connection is closed
 // whatever the policy.
-func (w *wsConn) writeOrClose(p []byte) {
-	if w.conn.Write(p) == poller.ErrOutboxFull {
+func (w *wsConn) writeOrClose(p []byte) error {
+	err := w.conn.Write(p)
+	if err == poller.ErrOutboxFull {
 		w.tooSlow()
 	}
+	return err
 }
 
 // tooSlow is CloseSlow.

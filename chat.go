@@ -11,8 +11,9 @@ import (
 // chatSocket serves the chat of the page: every topic rooms:* is a room.
 func chatSocket() *server.Socket {
 	return &server.Socket{
-		Path:   "/socket",
-		Routes: []server.Route{{Topic: "rooms:*", Channel: func() server.Channel { return room{} }}},
+		Path:     "/socket",
+		Routes:   []server.Route{{Topic: "rooms:*", Channel: func() server.Channel { return room{} }}},
+		LongPoll: &server.LongPollOptions{},
 	}
 }
 

@@ -65,20 +65,21 @@ func TestPeople(t *testing.T) {
 	srv := servertest.Start(t, server.Config{Sockets: []*server.Socket{chatSocket()}})
 	ann, bob, load := srv.Dial("/socket/websocket"), srv.Dial("/socket/websocket"), srv.Dial("/socket/websocket")
 	load.Join(lobby, nil)
+	here := func(want ...string) { // a name is tracked after the reply to its join
+		t.Helper()
+		servertest.Eventually(t, fmt.Sprintf("%q are here", want), func() bool {
+			var people map[string]any
+			if err := srv.Presences(lobby).Decode(&people); err != nil {
+				t.Fatal(err)
+			}
+			return slices.Equal(slices.Sorted(maps.Keys(people)), want)
+		})
+	}
 	ann.Join(lobby, map[string]string{"user": "Ann"})
+	here("Ann")
 	bob.Join(lobby, map[string]string{"user": "Bob"})
 	if state := bob.NextEvent("presence_state"); !strings.Contains(string(state.Payload), `"Ann":{"metas":[{"phx_ref":`) {
 		t.Errorf("Bob sees %s", state.Payload)
-	}
-	here := func(want ...string) {
-		t.Helper()
-		var people map[string]any
-		if err := srv.Presences(lobby).Decode(&people); err != nil {
-			t.Fatal(err)
-		}
-		if got := slices.Sorted(maps.Keys(people)); !slices.Equal(got, want) {
-			t.Errorf("%q are here, want %q", got, want)
-		}
 	}
 	here("Ann", "Bob")
 	for _, row := range []struct {

@@ -40,8 +40,9 @@ func serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Serve a chat over Phoenix Channels, with its page",
 		Long: `Serve starts with no configuration: a chat page at /, Phoenix Channels for
-topics rooms:* at /socket/websocket (protocol versions 1 and 2), /healthz, and
-/metrics for Prometheus, which a proxy in front need not show to the world.
+topics rooms:* at /socket/websocket (protocol versions 1 and 2) and, for clients
+that no WebSocket reaches, /socket/longpoll; /healthz, and /metrics for
+Prometheus, which a proxy in front need not show to the world.
 Beside the page's new_msg a room knows the events of a channel that mix
 phx.gen.channel makes: ping, which it answers with the payload, and shout, which
 it broadcasts.

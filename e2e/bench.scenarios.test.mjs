@@ -16,6 +16,8 @@ const still = ["--hold", "500ms"];
 async function run(t, scenario, flags = [], serverFlags = []) {
   const server = await phoenix(t, ...serverFlags);
   const { result } = await checked(t, scenario, "--url", server.ws, ...quick, ...flags);
+  const ended = ({ upgrades, closed }) => Object.values(closed).reduce((sum, n) => sum + n, 0) === upgrades;
+  await server.until(ended, "the server has seen every end");
   const seen = await server.stop();
   assert.deepEqual(seen.firstViolations, []);
   const { counts, account } = result;

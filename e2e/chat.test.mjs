@@ -120,7 +120,7 @@ test("a name is given, can be changed, and is kept", { skip }, async (t) => {
   assert.equal(await page.locator("#log li.mine").count(), 1);
 });
 
-test("a restart of the server is said, keeps the draft, and the talk goes on", { skip }, async (t) => {
+test("4.1, 7: a restart of the server is said, keeps the draft, and the talk goes on", { skip }, async (t) => {
   const server = await serve(t);
   const [ann, bob] = [await visit(t, server, "Ann"), await visit(t, server, "Bob")];
   assert.deepEqual(await server.stop("SIGTERM"), { code: 0, signal: null });
@@ -161,7 +161,7 @@ async function seesPeople(page, ...names) {
   await page.waitForFunction(shown, JSON.stringify(names)).catch(async () => assert.deepEqual(await people(page), names));
 }
 
-test("who is here is shown, under the name of the moment, and as text", { skip }, async (t) => {
+test("4.7, 6.2: who is here is shown, under the name of the moment, and as text", { skip }, async (t) => {
   const server = await serve(t);
   const ann = await visit(t, server, "Ann");
   await seesPeople(ann, "Ann");

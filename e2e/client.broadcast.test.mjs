@@ -8,7 +8,7 @@ import { test, use } from "./support.mjs";
 const fixture = await use("fixture");
 const open = (t, options) => connect(t, `${fixture.ws}/socket`, options);
 
-test("a broadcast reaches the others and the sender, the sender before its reply", async (t) => {
+test("3.7, 3.8: a broadcast reaches the others and the sender, the sender before its reply", async (t) => {
   const [ann, bob] = [await join(open(t), "room:all"), await join(open(t), "room:all")];
   const bobHears = listen(bob, "bcast");
   const order = [];
@@ -19,7 +19,7 @@ test("a broadcast reaches the others and the sender, the sender before its reply
   assert.deepEqual(order, [{ n: 1 }, "ok"]);
 });
 
-test("broadcast_from leaves out the sender", async (t) => {
+test("3.7: broadcast_from leaves out the sender", async (t) => {
   const [ann, bob] = [await join(open(t), "room:from"), await join(open(t), "room:from")];
   const [annHears, bobHears] = [listen(ann, "bcast_from"), listen(bob, "bcast_from")];
   await ok(ann, "bcast_from", { n: 1 });
@@ -29,7 +29,7 @@ test("broadcast_from leaves out the sender", async (t) => {
   assert.equal(annHears.waiting.length + bobHears.waiting.length, 0);
 });
 
-test("an intercepted broadcast is a push of each recipient's own channel", async (t) => {
+test("3.7: an intercepted broadcast is a push of each recipient's own channel", async (t) => {
   const [ann, bob] = [await join(open(t), "room:intercept"), await join(open(t), "room:intercept")];
   const [annHears, bobHears] = [listen(ann, "new_msg"), listen(bob, "new_msg")];
   await ok(ann, "new_msg", { body: "hi" });
@@ -37,7 +37,7 @@ test("an intercepted broadcast is a push of each recipient's own channel", async
   assert.deepEqual(await bobHears.next(), { body: "hi", transport: ":websocket" });
 });
 
-test("two topics on one socket do not hear each other", async (t) => {
+test("3.7, 3.10: two topics on one socket do not hear each other", async (t) => {
   const socket = open(t);
   const [red, blue] = [await join(socket, "room:red"), await join(socket, "room:blue")];
   const [redHears, blueHears] = [listen(red, "bcast"), listen(blue, "bcast")];
@@ -49,7 +49,7 @@ test("two topics on one socket do not hear each other", async (t) => {
   assert.deepEqual(await ok(blue, "echo", { on: 1 }), { on: 1 });
 });
 
-test("whoever left hears nothing more", async (t) => {
+test("3.4: whoever left hears nothing more", async (t) => {
   const sockets = [open(t), open(t)];
   const [ann, bob] = [await join(sockets[0], "room:left"), await join(sockets[1], "room:left")];
   const bobHears = listen(bob, "bcast");
@@ -60,14 +60,14 @@ test("whoever left hears nothing more", async (t) => {
   assert.equal(bobHears.waiting.length, 0);
 });
 
-test("a broadcast through the endpoint reaches any topic", async (t) => {
+test("3.7: a broadcast through the endpoint reaches any topic", async (t) => {
   const [ann, bob] = [await join(open(t), "room:here"), await join(open(t), "room:there")];
   const bobHears = listen(bob, "ext");
   await ok(ann, "endpoint_bcast", { topic: "room:there", payload: { over: "there" } });
   assert.deepEqual(await bobHears.next(), { over: "there" });
 });
 
-test("binary goes up, comes back as the reply, and is not changed", async (t) => {
+test("2.2: binary goes up, comes back as the reply, and is not changed", async (t) => {
   const channel = await join(open(t), "room:binary");
   const all = Uint8Array.from({ length: 256 }, (_, i) => i);
   assert.deepEqual(bytes(await ok(channel, "echo", all.buffer)), [...all]);
@@ -78,7 +78,7 @@ test("binary goes up, comes back as the reply, and is not changed", async (t) =>
   assert.deepEqual(bytes(failed.response), [7]);
 });
 
-test("a channel pushes and answers in binary, and a join may be answered so", async (t) => {
+test("2.2, 3.3: a channel pushes and answers in binary, and a join may be answered so", async (t) => {
   const channel = await join(open(t), "room:binjoin");
   assert.deepEqual(bytes(channel.joined), [9, 8, 7]);
   const pushed = listen(channel, "binary_event");
@@ -86,7 +86,7 @@ test("a channel pushes and answers in binary, and a join may be answered so", as
   assert.deepEqual(bytes(await pushed.next()), [0, 1]);
 });
 
-test("a binary broadcast reaches everyone as it was sent", async (t) => {
+test("2.2: a binary broadcast reaches everyone as it was sent", async (t) => {
   const [ann, bob] = [await join(open(t), "room:binall"), await join(open(t), "room:binall")];
   const [annHears, bobHears] = [listen(ann, "bcast_bin"), listen(bob, "bcast_bin")];
   assert.deepEqual(await ok(ann, "bcast_bin", buffer(101, 102, 0, 255)), {});
@@ -94,12 +94,12 @@ test("a binary broadcast reaches everyone as it was sent", async (t) => {
   assert.deepEqual(bytes(await bobHears.next()), [101, 102, 0, 255]);
 });
 
-test("names that are not ASCII work in binary frames too", async (t) => {
+test("2.2: names that are not ASCII work in binary frames too", async (t) => {
   const channel = await join(open(t), "room:žluťoučký-кот-🐭");
   assert.deepEqual(bytes(await ok(channel, "echo", buffer(1))), [1]);
 });
 
-test("in a room of 50 everyone gets all 20 messages of each of 3 senders once and in their order", async (t) => {
+test("3.8: in a room of 50 everyone gets all 20 messages of each of 3 senders once and in their order", async (t) => {
   const members = await Promise.all(Array.from({ length: 50 }, () => join(open(t), "room:crowd")));
   const inboxes = members.map((member) => listen(member, "bcast"));
   const senders = members.slice(0, 3);

@@ -8,13 +8,13 @@ import { test, use, within } from "./support.mjs";
 const fixture = await use("fixture");
 const open = (t, options) => connect(t, `${fixture.ws}/socket`, options);
 
-test("a join is answered with the payload of the channel", async (t) => {
+test("3.3: a join is answered with the payload of the channel", async (t) => {
   const socket = open(t);
   assert.deepEqual((await join(socket, "room:plain")).joined, {});
   assert.deepEqual((await join(socket, "room:reply")).joined, { hello: "world" });
 });
 
-test("a join hands its parameters over, and the channel pushes after it", async (t) => {
+test("3.3: a join hands its parameters over, and the channel pushes after it", async (t) => {
   const socket = open(t, { params: { user_id: "7" } });
   const channel = socket.channel("room:lobby1", () => ({ user: "jo" }));
   const entered = listen(channel, "user_entered");
@@ -24,7 +24,7 @@ test("a join hands its parameters over, and the channel pushes after it", async 
   assert.deepEqual(await joined.next(), { status: "connected", user_id: "7" });
 });
 
-test("routes are tried in the order of their declaration", async (t) => {
+test("3.1: routes are tried in the order of their declaration", async (t) => {
   const socket = open(t);
   assert.deepEqual((await join(socket, "exact")).joined, {});
   assert.deepEqual((await join(socket, "food:1")).joined, { channel: "food" });
@@ -37,21 +37,21 @@ for (const [topic, reason] of [
   ["exactly", "unmatched topic"],
   ["no:such", "unmatched topic"],
 ]) {
-  test(`a join of ${topic} is refused: ${reason}`, async (t) => {
+  test(`3.2, 3.3: a join of ${topic} is refused: ${reason}`, async (t) => {
     const channel = open(t).channel(topic);
     assert.deepEqual(await answer(channel.join()), { status: "error", response: { reason } });
     assert.equal(channel.state, "errored");
   });
 }
 
-test("a refused channel does not disturb the others of its socket", async (t) => {
+test("3.3: a refused channel does not disturb the others of its socket", async (t) => {
   const socket = open(t);
   const room = await join(socket, "room:calm");
   await answer(socket.channel("room:crash").join());
   assert.deepEqual(await ok(room, "echo", { still: "here" }), { still: "here" });
 });
 
-test("a push is answered with ok, error or a status of the channel's own", async (t) => {
+test("3.6: a push is answered with ok, error or a status of the channel's own", async (t) => {
   const channel = await join(open(t), "room:replies");
   assert.deepEqual(await answer(channel.push("echo", { a: [1, null, "x"] })), { status: "ok", response: { a: [1, null, "x"] } });
   assert.deepEqual(await answer(channel.push("fail", { why: "so" })), { status: "error", response: { why: "so" } });
@@ -61,20 +61,20 @@ test("a push is answered with ok, error or a status of the channel's own", async
   assert.deepEqual(await answer(later, "later"), { status: "later", response: ["any", "value"] });
 });
 
-test("a reply may come later, from another task", async (t) => {
+test("3.6: a reply may come later, from another task", async (t) => {
   const channel = await join(open(t), "room:async");
   const slow = answer(channel.push("async", { n: 1 }));
   assert.deepEqual(await ok(channel, "echo", { n: 2 }), { n: 2 });
   assert.deepEqual(await slow, { status: "ok", response: { n: 1 } });
 });
 
-test("a push that nobody answers times out, and the channel goes on", async (t) => {
+test("3.6, 4.3: a push that nobody answers times out, and the channel goes on", async (t) => {
   const channel = await join(open(t), "room:silent");
   assert.equal((await answer(channel.push("silent", {}, 100))).status, "timeout");
   assert.deepEqual(await ok(channel, "echo", { on: true }), { on: true });
 });
 
-test("a join that takes longer than its timeout is left and tried again", async (t) => {
+test("4.3: a join that takes longer than its timeout is left and tried again", async (t) => {
   const channel = open(t, { rejoinAfterMs: () => 20 }).channel("room:slow1");
   const push = channel.join(100);
   assert.equal((await answer(push)).status, "timeout");
@@ -83,7 +83,7 @@ test("a join that takes longer than its timeout is left and tried again", async 
   assert.deepEqual(await ok(channel, "echo", { at: "last" }), { at: "last" });
 });
 
-test("pushes made before the join are sent after it, in order", async (t) => {
+test("3.3, 4.3: pushes made before the join are sent after it, in order", async (t) => {
   const channel = open(t).channel("room:slow2");
   const pushed = listen(channel, "pushed");
   channel.join();
@@ -92,7 +92,7 @@ test("pushes made before the join are sent after it, in order", async (t) => {
   assert.deepEqual(got.map(({ n }) => n), [...Array(20).keys()]);
 });
 
-test("pushes of the channel arrive in order and before the reply that follows them", async (t) => {
+test("3.8: pushes of the channel arrive in order and before the reply that follows them", async (t) => {
   const channel = await join(open(t), "room:pushes");
   const order = [];
   channel.on("pushed", ({ n }) => order.push(n));
@@ -103,13 +103,13 @@ test("pushes of the channel arrive in order and before the reply that follows th
   assert.deepEqual(flood.waiting.map(({ i }) => i), [...Array(1_000).keys()].map((i) => i + 1));
 });
 
-test("the channel keeps its state between events", async (t) => {
+test("3.10: the channel keeps its state between events", async (t) => {
   const channel = await join(open(t), "room:state");
   assert.deepEqual(await ok(channel, "assign", { v: "first" }), { was: null });
   assert.deepEqual(await ok(channel, "assign", { v: "second" }), { was: "first" });
 });
 
-test("leave is answered, closes the channel and frees the topic", async (t) => {
+test("3.4, 4.3: leave is answered, closes the channel and frees the topic", async (t) => {
   const socket = open(t);
   const channel = await join(socket, "room:leave");
   assert.equal((await answer(channel.leave())).status, "ok");
@@ -119,7 +119,7 @@ test("leave is answered, closes the channel and frees the topic", async (t) => {
 });
 
 for (const event of ["stop", "stop_reply"]) {
-  test(`a channel that ends itself by ${event} is closed and not joined again`, async (t) => {
+  test(`3.6, 4.4: a channel that ends itself by ${event} is closed and not joined again`, async (t) => {
     const channel = await join(open(t, { rejoinAfterMs: () => 20 }), "room:ends");
     if (event === "stop") tell(channel, event);
     else assert.deepEqual(await ok(channel, event), { bye: 1 });
@@ -130,7 +130,7 @@ for (const event of ["stop", "stop_reply"]) {
 }
 
 for (const event of ["boom", "stop_crash", "an event nobody handles"]) {
-  test(`a channel that crashes by "${event}" errors and joins again by itself`, async (t) => {
+  test(`3.6, 4.4: a channel that crashes by "${event}" errors and joins again by itself`, async (t) => {
     const socket = open(t, { rejoinAfterMs: () => 20 });
     const bystander = await join(socket, "room:bystander");
     const channel = await join(socket, "room:crashes");
@@ -144,7 +144,7 @@ for (const event of ["boom", "stop_crash", "an event nobody handles"]) {
   });
 }
 
-test("a second channel object for a topic takes it over", async (t) => {
+test("3.5, 4.3: a second channel object for a topic takes it over", async (t) => {
   const socket = open(t);
   const first = await join(socket, "room:twice");
   const firstHears = listen(first, "pushed");

@@ -12,7 +12,7 @@ const endings = [
 ];
 
 for (const { signal, exit, closeCode } of endings) {
-  test(`after ${signal} the client comes back and joins its channels again`, async (t) => {
+  test(`4.1, 7: after ${signal} the client comes back and joins its channels again`, async (t) => {
     const server = await Program.start("fixture");
     t.after(() => server.stop());
     const socket = connect(t, `${server.ws}/socket`);
@@ -37,7 +37,7 @@ for (const { signal, exit, closeCode } of endings) {
   });
 }
 
-test("a socket without channels is told to come back as well", async (t) => {
+test("7: a socket without channels is told to come back as well", async (t) => {
   const server = await Program.start("fixture");
   t.after(() => server.stop());
   const socket = connect(t, `${server.ws}/socket`);
@@ -48,7 +48,7 @@ test("a socket without channels is told to come back as well", async (t) => {
   await socket.opened.next("the reopening");
 });
 
-test("what is pushed while the server is away is delivered after the rejoin", async (t) => {
+test("4.3: what is pushed while the server is away is delivered after the rejoin", async (t) => {
   const server = await Program.start("fixture");
   t.after(() => server.stop());
   const channel = await join(connect(t, `${server.ws}/socket`), "room:later");

@@ -9,7 +9,7 @@ import { test, use, within } from "./support.mjs";
 const fixture = await use("fixture");
 const open = (t, options) => connect(t, `${fixture.ws}/socket`, options);
 
-test("parameters of every shape reach the server as the strings and maps they become in a URL", async (t) => {
+test("1.1: parameters of every shape reach the server as the strings and maps they become in a URL", async (t) => {
   const params = { a: 1, yes: true, none: null, "key with space": "ž&=+", deep: { e: "f g", h: { i: "j" } }, list: [1, 2] };
   const channel = await join(connect(t, `${fixture.ws}/info`, { params }), "info");
   assert.deepEqual(channel.joined.params, {
@@ -22,7 +22,7 @@ test("parameters of every shape reach the server as the strings and maps they be
   });
 });
 
-test("parameters may be a function, asked again at each connection", async (t) => {
+test("1.6: parameters may be a function, asked again at each connection", async (t) => {
   let calls = 0;
   const socket = connect(t, `${fixture.ws}/info`, { params: () => ({ call: ++calls }), reconnectAfterMs: () => 20 });
   const channel = await join(socket, "info");
@@ -31,7 +31,7 @@ test("parameters may be a function, asked again at each connection", async (t) =
   assert.equal((await channel.joins.next("the rejoin")).params.call, "2");
 });
 
-test("a refused connection errors, never opens, and the client keeps trying", async (t) => {
+test("1.6: a refused connection errors, never opens, and the client keeps trying", async (t) => {
   const socket = open(t, { params: { reject: "true" }, reconnectAfterMs: () => 20 });
   for (let attempt = 1; attempt <= 3; attempt++) {
     const { message } = await socket.failed.next(`error of attempt ${attempt}`);
@@ -40,7 +40,7 @@ test("a refused connection errors, never opens, and the client keeps trying", as
   assert.equal(socket.opened.waiting.length, 0);
 });
 
-test("a client that is let in at last joins what it wanted to join", async (t) => {
+test("1.6: a client that is let in at last joins what it wanted to join", async (t) => {
   let reject = true;
   const socket = open(t, { params: () => ({ reject }), reconnectAfterMs: () => 20 });
   const channel = socket.channel("room:patience");
@@ -50,7 +50,7 @@ test("a client that is let in at last joins what it wanted to join", async (t) =
   assert.equal((await joined).status, "ok");
 });
 
-test("the auth token arrives in the connect info", async (t) => {
+test("1.5: the auth token arrives in the connect info", async (t) => {
   for (const authToken of ["1234", "??>>", "with spaces and a = sign", "x".repeat(1_000)]) {
     const channel = await join(connect(t, `${fixture.ws}/auth`, { authToken }), "info");
     assert.equal(channel.joined.connect_info.auth_token, authToken);
@@ -58,12 +58,12 @@ test("the auth token arrives in the connect info", async (t) => {
   }
 });
 
-test("without a token the connect info says null", async (t) => {
+test("1.5: without a token the connect info says null", async (t) => {
   const channel = await join(connect(t, `${fixture.ws}/auth`), "info");
   assert.equal(channel.joined.connect_info.auth_token, null);
 });
 
-test("heartbeats are answered, and keep a connection that would be closed for its silence", async (t) => {
+test("1.9, 4.2: heartbeats are answered, and keep a connection that would be closed for its silence", async (t) => {
   const silent = await dial(t, `${fixture.ws}/idle/websocket?vsn=2.0.0`);
   const socket = connect(t, `${fixture.ws}/idle`, { heartbeatIntervalMs: 60, reconnectAfterMs: () => 20 });
   const channel = await join(socket, "room:beats");
@@ -81,7 +81,7 @@ test("heartbeats are answered, and keep a connection that would be closed for it
   assert.deepEqual(await ok(channel, "echo", { alive: 1 }), { alive: 1 });
 });
 
-test("a client without heartbeats loses an idle connection and comes back", async (t) => {
+test("1.9, 4.1: a client without heartbeats loses an idle connection and comes back", async (t) => {
   const socket = connect(t, `${fixture.ws}/idle`, { reconnectAfterMs: () => 20 });
   const channel = await join(socket, "room:sleepy");
   const { code } = await socket.closed.next("the close for idleness");
@@ -90,7 +90,7 @@ test("a client without heartbeats loses an idle connection and comes back", asyn
   await channel.joins.next("the rejoin");
 });
 
-test("a disconnect by socket id closes with 1001, only that user's sockets, and they come back", async (t) => {
+test("3.9: a disconnect by socket id closes with 1001, only that user's sockets, and they come back", async (t) => {
   const admin = await join(open(t), "room:admin");
   const target = open(t, { params: { user_id: "42" } });
   const other = open(t, { params: { user_id: "43" } });
@@ -106,7 +106,7 @@ test("a disconnect by socket id closes with 1001, only that user's sockets, and 
   assert.equal(other.closed.waiting.length, 0);
 });
 
-test("a drained channel takes its whole socket along with 1012, and everything joins again", async (t) => {
+test("7: a drained channel takes its whole socket along with 1012, and everything joins again", async (t) => {
   const socket = open(t);
   const [one, two] = [await join(socket, "room:one"), await join(socket, "room:two")];
   tell(one, "drain");
@@ -115,7 +115,7 @@ test("a drained channel takes its whole socket along with 1012, and everything j
   await two.joins.next("the rejoin of two");
 });
 
-test("a payload of one MiB comes back as it went, in text and in binary", async (t) => {
+test("2.1, 2.2: a payload of one MiB comes back as it went, in text and in binary", async (t) => {
   const channel = await join(open(t), "room:large");
   const text = "Ž🐭\n\"\\".repeat(1 << 17).slice(0, 1 << 20);
   assert.equal((await ok(channel, "echo", { text })).text === text, true);
@@ -123,7 +123,7 @@ test("a payload of one MiB comes back as it went, in text and in binary", async 
   assert.equal(Buffer.compare(Buffer.from(await ok(channel, "echo", data.buffer)), Buffer.from(data)), 0);
 });
 
-test("any JSON comes back as it went", async (t) => {
+test("2.1: any JSON comes back as it went", async (t) => {
   const channel = await join(open(t), "room:json");
   const payload = {
     "": null,
@@ -134,7 +134,7 @@ test("any JSON comes back as it went", async (t) => {
   assert.deepEqual(await ok(channel, "echo", payload), payload);
 });
 
-test("version 1 works with the encoder and decoder that the client lets its user choose", async (t) => {
+test("1.3, 2.3: version 1 works with the encoder and decoder that the client lets its user choose", async (t) => {
   const v1 = {
     vsn: "1.0.0",
     encode: ({ topic, event, payload, ref }, send) => send(JSON.stringify({ topic, event, payload, ref })),
@@ -153,7 +153,7 @@ test("version 1 works with the encoder and decoder that the client lets its user
   ann.leave();
 });
 
-test("compression is agreed on where the mount offers it, and content survives it both ways", async (t) => {
+test("1.8: compression is agreed on where the mount offers it, and content survives it both ways", async (t) => {
   const plain = open(t);
   await join(plain, "room:plain");
   assert.equal(plain.conn.extensions, "");

@@ -16,7 +16,7 @@ async function info(t, path, options) {
   return { ...response, raw };
 }
 
-test("the connect info holds what the mount asks for, and nothing else", async (t) => {
+test("1.7: the connect info holds what the mount asks for, and nothing else", async (t) => {
   const headers = {
     "X-Forwarded-For": "10.0.0.1",
     "X-Other": "x",
@@ -46,17 +46,17 @@ test("the connect info holds what the mount asks for, and nothing else", async (
   assert.ok(Object.keys(websocket).every((name) => name.startsWith("sec-websocket-")));
 });
 
-test("a connect without those headers has them empty or null", async (t) => {
+test("1.7: a connect without those headers has them empty or null", async (t) => {
   const { connect_info: got } = await info(t, "/info/websocket?vsn=2.0.0");
   assert.deepEqual([got.trace_context_headers, got.x_headers, got.user_agent], [{}, {}, null]);
 });
 
-test("variables of the path are parameters and win over the query", async (t) => {
+test("1.1: variables of the path are parameters and win over the query", async (t) => {
   const { params } = await info(t, "/custom/one/two/path?vsn=2.0.0&path_var=query&other=3");
   assert.deepEqual(params, { socket_var: "one", path_var: "two", other: "3", vsn: "2.0.0" });
 });
 
-test("of the same query key the last counts, a key without = is empty, k[] is a list", async (t) => {
+test("1.1: of the same query key the last counts, a key without = is empty, k[] is a list", async (t) => {
   const { params } = await info(t, "/info/websocket?vsn=2.0.0&k=1&k=2&empty&list[]=a&list[]=b&plus=a+b");
   assert.deepEqual(params, { k: "2", empty: "", list: ["a", "b"], plus: "a b", vsn: "2.0.0" });
 });
@@ -65,21 +65,21 @@ for (const [what, offered, expected] of [
   ["the standard alphabet", "Pz8+Pg", "??>>"],
   ["the alphabet of URLs", "fn4_Pz8-", "~~???>"],
 ]) {
-  test(`an auth token in ${what} is read`, async (t) => {
+  test(`1.5: an auth token in ${what} is read`, async (t) => {
     const protocols = ["phoenix", `base64url.bearer.phx.${offered}`];
     const { connect_info: got } = await info(t, "/auth/websocket?vsn=2.0.0", { protocols });
     assert.equal(got.auth_token, expected);
   });
 }
 
-test("a ping is answered with its own payload", async (t) => {
+test("1.9: a ping is answered with its own payload", async (t) => {
   const raw = await open(t);
   const pong = new Promise((resolve) => raw.ws.once("pong", (data) => resolve(`${data}`)));
   raw.ws.ping("are you awake?");
   assert.equal(await within(pong, "the pong"), "are you awake?");
 });
 
-test("a message may come in fragments, with a ping between them", async (t) => {
+test("1.9: a message may come in fragments, with a ping between them", async (t) => {
   const raw = await open(t);
   await raw.join("room:parts");
   const pong = new Promise((resolve) => raw.ws.once("pong", resolve));
@@ -91,13 +91,13 @@ test("a message may come in fragments, with a ping between them", async (t) => {
   await raw.expect(reply("1", "2", "room:parts", "ok", { a: 1 }));
 });
 
-test("a silent connection is closed, and not with 1000, after which old clients would stay away", async (t) => {
+test("1.9: a silent connection is closed, and not with 1000, after which old clients would stay away", async (t) => {
   const raw = await open(t, "idle");
   const { code } = await within(raw.closed, "the close for idleness");
   assert.notEqual(code, 1000);
 });
 
-test("any received byte keeps a connection, a ping too", async (t) => {
+test("1.9: any received byte keeps a connection, a ping too", async (t) => {
   // Twelve pings 60 ms apart take 720 ms, and the mount allows 300 of silence. A machine that stalls may cost a
   // connection on the way; a server that does not count pings costs every one of them.
   const pinged = async () => {
@@ -112,7 +112,7 @@ test("any received byte keeps a connection, a ping too", async (t) => {
   assert.ok((await pinged()) || (await pinged()) || (await pinged()), "closed three times in spite of its pings");
 });
 
-test("what the server sends does not keep a connection", async (t) => {
+test("1.9: what the server sends does not keep a connection", async (t) => {
   const speaker = await open(t);
   const listener = await open(t, "idle");
   await speaker.join("room:heard");
@@ -127,7 +127,7 @@ test("what the server sends does not keep a connection", async (t) => {
   assert.ok(listener.frames.waiting.length > 0, "it was never spoken to");
 });
 
-test("a frame over the limit closes with 1009, one below it is fine", async (t) => {
+test("1.8, 1.9: a frame over the limit closes with 1009, one below it is fine", async (t) => {
   const raw = await open(t, "limited");
   await raw.join("room:frames");
   raw.send(["1", "2", "room:frames", "echo", { text: "x".repeat(1_900) }]);
@@ -136,7 +136,7 @@ test("a frame over the limit closes with 1009, one below it is fine", async (t) 
   await raw.closesWith(1009);
 });
 
-test("a message in fragments has a limit as well", async (t) => {
+test("1.9: a message in fragments has a limit as well", async (t) => {
   const raw = await open(t);
   let over = false;
   raw.closed.then(() => (over = true));
@@ -156,20 +156,20 @@ for (const [what, text] of [
   ["half an array", '["1","1","room:1"'],
   ["an empty frame", ""],
 ]) {
-  test(`what cannot be decoded ends the connection with 1011: ${what}`, async (t) => {
+  test(`1.9: what cannot be decoded ends the connection with 1011: ${what}`, async (t) => {
     const raw = await open(t);
     raw.send(text);
     await raw.closesWith(1011);
   });
 }
 
-test("a text frame that is not UTF-8 closes with 1007", async (t) => {
+test("1.9: a text frame that is not UTF-8 closes with 1007", async (t) => {
   const raw = await open(t);
   raw.ws.send(Buffer.from([0x5b, 0x22, 0xff, 0x22, 0x5d]), { binary: false });
   await raw.closesWith(1007);
 });
 
-test("a close is answered, with its own code or with 1000", async (t) => {
+test("1.9: a close is answered, with its own code or with 1000", async (t) => {
   for (const code of [1000, 1001, 3000, 4999]) {
     const raw = await open(t);
     raw.ws.close(code, "bye");
@@ -178,7 +178,7 @@ test("a close is answered, with its own code or with 1000", async (t) => {
   }
 });
 
-test("a close by socket id comes without any frame of the channels", async (t) => {
+test("3.9: a close by socket id comes without any frame of the channels", async (t) => {
   const raw = await dial(t, `${fixture.ws}/socket/websocket?vsn=2.0.0&user_id=77`);
   await raw.join("room:kicked");
   raw.send(["1", "2", "room:kicked", "disconnect", { user_id: "77" }]);

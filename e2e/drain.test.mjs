@@ -38,7 +38,7 @@ test("7: sockets are told one batch after the other, and nobody new comes in", a
   assert.deepEqual(await within(server.exited, "the exit"), { code: 0, signal: null });
 });
 
-test("the client comes back from a drain and joins again, whichever batch it was in", async (t) => {
+test("4.1, 7: the client comes back from a drain and joins again, whichever batch it was in", async (t) => {
   const server = await draining(t, "100ms");
   const members = [];
   for (let i = 0; i < 3; i++) members.push(await join(connect(t, `${server.ws}/socket`), "rooms:lobby"));

@@ -18,7 +18,7 @@ async function refused(url, expected, headers, method) {
   assert.deepEqual({ status, body }, { status: expected, body: "" });
 }
 
-test("an upgrade is answered with the accept key of RFC 6455, section 1.3", async () => {
+test("1.2.10: an upgrade is answered with the accept key of RFC 6455, section 1.3", async () => {
   const { status, headers } = await shake(socket);
   assert.equal(status, 101);
   assert.equal(headers["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
@@ -26,11 +26,11 @@ test("an upgrade is answered with the accept key of RFC 6455, section 1.3", asyn
   assert.equal(headers["sec-websocket-extensions"], undefined);
 });
 
-test("header names and values of the upgrade are matched whatever their case", async () => {
+test("1.2.9: header names and values of the upgrade are matched whatever their case", async () => {
   assert.equal(await status(socket, { connection: "keep-alive, UPGRADE", upgrade: "WebSocket" }), 101);
 });
 
-test("only GET upgrades", async () => {
+test("1.1, 1.2.1: only GET upgrades", async () => {
   for (const method of ["POST", "PUT", "DELETE", "OPTIONS", "HEAD"]) await refused(socket, 400, {}, method);
 });
 
@@ -42,41 +42,41 @@ for (const [why, headers] of [
   ["no version", { "sec-websocket-version": null }],
   ["an old version", { "sec-websocket-version": "8" }],
 ]) {
-  test(`a request that is no upgrade gets 400 and a reason: ${why}`, async () => {
+  test(`1.2.9: a request that is no upgrade gets 400 and a reason: ${why}`, async () => {
     const { status, body } = await shake(socket, headers);
     assert.equal(status, 400);
     assert.notEqual(body, "");
   });
 }
 
-test("a path without a socket is not found", async () => {
+test("1.1: a path without a socket is not found", async () => {
   for (const path of ["/", "/socket", "/socket/websocket/more", "/sub/longpoll", "/nothing/websocket"]) {
     assert.equal(await status(at(path)), 404, path);
   }
 });
 
-test("a query that does not decode gets 400", async () => {
+test("1.1, 1.2.2: a query that does not decode gets 400", async () => {
   assert.equal(await status(at("/socket/websocket?vsn=2.0.0&a=%ff")), 400);
 });
 
-test("superfluous ampersands in the query do not matter", async () => {
+test("1.1: superfluous ampersands in the query do not matter", async () => {
   assert.equal(await status(at("/socket/websocket?&a=1&&vsn=2.0.0&")), 101);
 });
 
 for (const vsn of ["2.0.0", "2.0.9", "2.0.0%2Bbuild", "1.0.0", "1.0.7"]) {
-  test(`vsn ${vsn} is spoken`, async () => assert.equal(await status(at(`/socket/websocket?vsn=${vsn}`)), 101));
+  test(`1.3: vsn ${vsn} is spoken`, async () => assert.equal(await status(at(`/socket/websocket?vsn=${vsn}`)), 101));
 }
 
 for (const vsn of ["2.1.0", "1.1.0", "3.0.0", "2.0.0-rc.1", "2", "2.0", "abc", ""]) {
-  test(`vsn "${vsn}" is refused`, async () => refused(at(`/socket/websocket?vsn=${vsn}`), 403));
+  test(`1.3: vsn "${vsn}" is refused`, async () => refused(at(`/socket/websocket?vsn=${vsn}`), 403));
 }
 
-test("vsn absent is spoken, vsn as a list is refused", async () => {
+test("1.3: vsn absent is spoken, vsn as a list is refused", async () => {
   assert.equal(await status(at("/socket/websocket")), 101);
   await refused(at("/socket/websocket?vsn[]=2.0.0"), 403);
 });
 
-test("a connect that is refused: without a reason, with one, and by a bad id", async () => {
+test("1.6: a connect that is refused: without a reason, with one, and by a bad id", async () => {
   await refused(`${socket}&reject=true`, 403);
   const limited = await shake(`${socket}&ratelimit=true`);
   assert.deepEqual([limited.status, limited.body], [429, "Too many requests"]);
@@ -84,7 +84,7 @@ test("a connect that is refused: without a reason, with one, and by a bad id", a
   await refused(`${socket}&badid=true`, 403);
 });
 
-test("the checks have an order: method, origin, version, connect, upgrade", async () => {
+test("1.2: the checks have an order: method, origin, version, connect, upgrade", async () => {
   const plain = { connection: null, upgrade: null };
   await refused(`${socket}&reject=true`, 400, { origin: "http://evil.example" }, "POST");
   await refused(at("/socket/websocket?vsn=9.0.0&ratelimit=true"), 403, { origin: "http://evil.example" });
@@ -127,12 +127,12 @@ for (const [path, allowed, denied] of [
   ["/conn", [null, ownOrigin], [ownOrigin.replace("http", "https"), "http://127.0.0.1", "http://host.example"]],
 ]) {
   for (const origin of allowed) {
-    test(`${path} lets in ${origin ?? "no origin"}`, async () => {
+    test(`1.4: ${path} lets in ${origin ?? "no origin"}`, async () => {
       assert.equal(await status(at(`${path}/websocket?vsn=2.0.0`), { origin }), 101);
     });
   }
   for (const origin of denied) {
-    test(`${path} refuses the origin "${origin}"`, async () => {
+    test(`1.4: ${path} refuses the origin "${origin}"`, async () => {
       await refused(at(`${path}/websocket?vsn=2.0.0`), 403, { origin });
     });
   }
@@ -140,7 +140,7 @@ for (const [path, allowed, denied] of [
 
 const protocol = "sec-websocket-protocol";
 
-test("the first subprotocol of the server's list that the client offers is agreed on", async () => {
+test("1.5: the first subprotocol of the server's list that the client offers is agreed on", async () => {
   for (const [offered, agreed] of [[null, undefined], ["sip", "sip"], ["mqtt", "mqtt"], ["other, mqtt, sip", "sip"]]) {
     const { status, headers } = await shake(at("/sub/websocket?vsn=2.0.0"), { [protocol]: offered });
     assert.deepEqual([status, headers[protocol]], [101, agreed], offered);
@@ -148,7 +148,7 @@ test("the first subprotocol of the server's list that the client offers is agree
   await refused(at("/sub/websocket?vsn=2.0.0"), 403, { [protocol]: "other" });
 });
 
-test("a mount without subprotocols ignores what is offered and echoes nothing", async () => {
+test("1.5: a mount without subprotocols ignores what is offered and echoes nothing", async () => {
   const { status, headers } = await shake(socket, { [protocol]: "phoenix, sip" });
   assert.deepEqual([status, headers[protocol]], [101, undefined]);
 });
@@ -164,13 +164,13 @@ for (const [what, offered, expected, agreed] of [
   ["only foreign subprotocols", "sip", 403, undefined],
   ["a token that does not decode", "phoenix, base64url.bearer.phx.!!!", 500, undefined],
 ]) {
-  test(`a mount with auth tokens and ${what}`, async () => {
+  test(`1.5: a mount with auth tokens and ${what}`, async () => {
     const { status, headers } = await shake(at("/auth/websocket?vsn=2.0.0"), { [protocol]: offered });
     assert.deepEqual([status, headers[protocol]], [expected, agreed]);
   });
 }
 
-test("compression is accepted where the mount allows it, and only there", async () => {
+test("1.8: compression is accepted where the mount allows it, and only there", async () => {
   const offer = { "sec-websocket-extensions": "permessage-deflate; client_max_window_bits" };
   const agreed = await shake(at("/deflate/websocket?vsn=2.0.0"), offer);
   assert.match(agreed.headers["sec-websocket-extensions"], /^permessage-deflate/);

@@ -16,6 +16,12 @@ test("/healthz says that it is well", async () => {
   assert.equal((await fetch(`${server.http}/healthz`)).status, 200);
 });
 
+test("clients that no WebSocket reaches have long-polling", async () => {
+  const opened = await (await fetch(`${server.http}/socket/longpoll?vsn=2.0.0`)).json();
+  assert.equal(opened.status, 410);
+  assert.ok(opened.token);
+});
+
 test("the page and its files come with their types, under a policy", async () => {
   const page = await fetch(server.http);
   assert.equal(page.status, 200);

@@ -23,13 +23,13 @@ async function joined(t, topic, joinRef = "11") {
   return raw;
 }
 
-test("a binary event gets a binary reply, as the bytes of the specification", async (t) => {
+test("2.2: a binary event gets a binary reply, as the bytes of the specification", async (t) => {
   const raw = await joined(t, "room:bin");
   raw.send(Buffer.from(packed("00 02 01 08 04  31 31  32  72 6f 6f 6d 3a 62 69 6e  65 63 68 6f  01 02"), "hex"));
   await raw.expect(packed("01 02 01 08 02  31 31  32  72 6f 6f 6d 3a 62 69 6e  6f 6b  01 02"));
 });
 
-test("a server's push in binary has four header bytes", async (t) => {
+test("2.2: a server's push in binary has four header bytes", async (t) => {
   const raw = await joined(t, "room:bin");
   raw.send(push("11", "2", "room:bin", "binary_event", 1, 2));
   await raw.expect(
@@ -38,7 +38,7 @@ test("a server's push in binary has four header bytes", async (t) => {
   );
 });
 
-test("a binary broadcast has no refs, reaches all, and the reply is text", async (t) => {
+test("2.2: a binary broadcast has no refs, reaches all, and the reply is text", async (t) => {
   const ann = await joined(t, "room:bin");
   const bob = await joined(t, "room:bin", "12");
   ann.send(push("11", "2", "room:bin", "bcast_bin", 101, 102, 103));
@@ -46,25 +46,25 @@ test("a binary broadcast has no refs, reaches all, and the reply is text", async
   await bob.expect(serverBroadcast("room:bin", "bcast_bin", 101, 102, 103));
 });
 
-test("the form of a reply follows the reply alone", async (t) => {
+test("2.2: the form of a reply follows the reply alone", async (t) => {
   const raw = await joined(t, "room:bin");
   raw.send(["11", "2", "room:bin", "gen_bin", {}], push("11", "3", "room:bin", "ack", 1));
   await raw.expect(serverReply("11", "2", "room:bin", "ok", 1, 2, 0xfe), reply("11", "3", "room:bin", "ok", {}));
 });
 
-test("numbers as refs become decimal digits", async (t) => {
+test("2.2: numbers as refs become decimal digits", async (t) => {
   const raw = await open(t);
   raw.send([11, 1, "room:bin", "phx_join", {}], [11, 22, "room:bin", "gen_bin", {}]);
   await raw.expect(reply(11, 1, "room:bin", "ok", {}), serverReply("11", "22", "room:bin", "ok", 1, 2, 0xfe));
 });
 
-test("an absent ref is of length 0", async (t) => {
+test("2.2: an absent ref is of length 0", async (t) => {
   const raw = await joined(t, "room:bin");
   raw.send([null, null, "room:bin", "gen_bin", {}]);
   await raw.expect(serverReply("11", "", "room:bin", "ok", 1, 2, 0xfe));
 });
 
-test("any event may be binary: join, heartbeat, an unknown topic; empty data too", async (t) => {
+test("2.2: any event may be binary: join, heartbeat, an unknown topic; empty data too", async (t) => {
   const raw = await open(t);
   raw.send(push("1", "1", "room:binjoin", "phx_join"));
   await raw.expect(serverReply("1", "1", "room:binjoin", "ok", 9, 8, 7));
@@ -76,20 +76,20 @@ test("any event may be binary: join, heartbeat, an unknown topic; empty data too
   await raw.expect(serverReply("1", "3", "room:binjoin", "ok"));
 });
 
-test("an empty join_ref is no null: the message belongs to another join and is dropped", async (t) => {
+test("2.2: an empty join_ref is no null: the message belongs to another join and is dropped", async (t) => {
   const raw = await joined(t, "room:bin", "1");
   raw.send(push("", "2", "room:bin", "echo", 1));
   await raw.quiet("1", "room:bin");
 });
 
-test("a field of 255 bytes fits", async (t) => {
+test("2.2: a field of 255 bytes fits", async (t) => {
   const topic = `room:${"x".repeat(250)}`;
   const raw = await joined(t, topic);
   raw.send(push("11", "2", topic, "echo", 1));
   await raw.expect(serverReply("11", "2", topic, "ok", 1));
 });
 
-test("a field of 256 bytes cannot be answered in binary: the channel crashes, the connection stays", async (t) => {
+test("2.2: a field of 256 bytes cannot be answered in binary: the channel crashes, the connection stays", async (t) => {
   const topic = `room:${"x".repeat(251)}`;
   const raw = await joined(t, topic);
   raw.send(["11", "2", topic, "gen_bin", {}]);
@@ -98,7 +98,7 @@ test("a field of 256 bytes cannot be answered in binary: the channel crashes, th
   await raw.expect(reply(null, "3", "phoenix", "ok", {}));
 });
 
-test("header fields in Latin-1, as old clients write them, break nothing", async (t) => {
+test("2.2, 10.2: header fields in Latin-1, as old clients write them, break nothing", async (t) => {
   const raw = await open(t);
   raw.send(Buffer.concat([Buffer.from([0, 1, 1, 2, 4]), Buffer.from("12"), Buffer.from([0xe9, 0xff]), Buffer.from("echo")]));
   raw.send([null, "3", "phoenix", "heartbeat", {}]);
@@ -114,7 +114,7 @@ for (const [why, data] of [
   ["less than a header", Buffer.from([0, 1, 1])],
   ["nothing at all", Buffer.alloc(0)],
 ]) {
-  test(`a frame that cannot be decoded ends the connection with 1011: ${why}`, async (t) => {
+  test(`1.9, 2.2: a frame that cannot be decoded ends the connection with 1011: ${why}`, async (t) => {
     const raw = await joined(t, "room:bin");
     raw.send(data);
     await raw.closesWith(1011);

@@ -8,7 +8,7 @@ import { test, use } from "./support.mjs";
 const fixture = await use("fixture");
 const open = (t, mount = "socket") => dial(t, `${fixture.ws}/${mount}/websocket?vsn=2.0.0`);
 
-test("a heartbeat is answered without join_ref, whatever it came with", async (t) => {
+test("3.2.1: a heartbeat is answered without join_ref, whatever it came with", async (t) => {
   const raw = await open(t);
   for (const [joinRef, ref] of [[null, "7"], ["3", "8"], [null, 9], [null, null]]) {
     raw.send([joinRef, ref, "phoenix", "heartbeat", {}]);
@@ -16,13 +16,13 @@ test("a heartbeat is answered without join_ref, whatever it came with", async (t
   }
 });
 
-test("an unknown topic: join and event are errors without join_ref, leave is fine", async (t) => {
+test("3.2.2: an unknown topic: join and event are errors without join_ref, leave is fine", async (t) => {
   const raw = await open(t);
   raw.send(["1", "2", "nowhere", "phx_join", {}], ["1", "3", "nowhere", "echo", {}], ["1", "4", "nowhere", "phx_leave", {}]);
   await raw.expect(unmatched("2", "nowhere"), unmatched("3", "nowhere"), reply("1", "4", "nowhere", "ok", {}));
 });
 
-test("join_ref and ref are told apart, and each comes back where it belongs", async (t) => {
+test("2.1, 3.6: join_ref and ref are told apart, and each comes back where it belongs", async (t) => {
   const raw = await open(t);
   raw.send(["join", "first", "room:refs", "phx_join", {}], ["join", "second", "room:refs", "echo", { a: 1 }]);
   await raw.expect(reply("join", "first", "room:refs", "ok", {}), reply("join", "second", "room:refs", "ok", { a: 1 }));
@@ -33,7 +33,7 @@ test("join_ref and ref are told apart, and each comes back where it belongs", as
   );
 });
 
-test("refs may be numbers and go back as numbers", async (t) => {
+test("2.1, 3.2.3: refs may be numbers and go back as numbers", async (t) => {
   const raw = await open(t);
   raw.send([1, 2, "room:numbers", "phx_join", {}], [1, 3, "room:numbers", "echo", {}]);
   await raw.expect(reply(1, 2, "room:numbers", "ok", {}), reply(1, 3, "room:numbers", "ok", {}));
@@ -42,7 +42,7 @@ test("refs may be numbers and go back as numbers", async (t) => {
   await raw.expect(reply(1, null, "room:numbers", "ok", { no: "ref" }));
 });
 
-test("a join without join_ref uses its ref for what the channel says", async (t) => {
+test("3.3: a join without join_ref uses its ref for what the channel says", async (t) => {
   const raw = await open(t);
   raw.send([null, "5", "room:null", "phx_join", {}]);
   await raw.expect(reply(null, "5", "room:null", "ok", {}));
@@ -55,7 +55,7 @@ test("a join without join_ref uses its ref for what the channel says", async (t)
   await raw.expect(reply("5", "9", "room:null", "ok", {}), [null, null, "room:null", "phx_close", {}]);
 });
 
-test("messages of another join are dropped without a word, those without join_ref are taken", async (t) => {
+test("3.2.3: messages of another join are dropped without a word, those without join_ref are taken", async (t) => {
   const raw = await open(t);
   await raw.join("room:stale");
   raw.send(["0", "2", "room:stale", "echo", {}], ["0", "3", "room:stale", "phx_leave", {}], ["", "4", "room:stale", "echo", {}]);
@@ -64,7 +64,7 @@ test("messages of another join are dropped without a word, those without join_re
   await raw.expect(reply("1", "5", "room:stale", "ok", {}));
 });
 
-test("a leave is answered and closed with the join_ref in both places; then the topic is unknown", async (t) => {
+test("3.4: a leave is answered and closed with the join_ref in both places; then the topic is unknown", async (t) => {
   const raw = await open(t);
   await raw.join("room:leave");
   raw.send(["1", "8", "room:leave", "phx_leave", {}]);
@@ -73,7 +73,7 @@ test("a leave is answered and closed with the join_ref in both places; then the 
   await raw.expect(unmatched("9", "room:leave"));
 });
 
-test("what a leaving channel still pushes comes after its close, what a crashing one pushes before its error", async (t) => {
+test("3.4, 3.6: what a leaving channel still pushes comes after its close, what a crashing one pushes before its error", async (t) => {
   const raw = await open(t);
   const joinLobby = async (ref) => {
     raw.send([ref, ref, "room:lobby", "phx_join", {}]);
@@ -94,7 +94,7 @@ test("what a leaving channel still pushes comes after its close, what a crashing
   );
 });
 
-test("a second join displaces the first: its reply, the close of the old join, its own pushes", async (t) => {
+test("3.5: a second join displaces the first: its reply, the close of the old join, its own pushes", async (t) => {
   const raw = await open(t);
   raw.send(["1", "1", "room:lobby2", "phx_join", {}]);
   await raw.frames.take(3);
@@ -106,7 +106,7 @@ test("a second join displaces the first: its reply, the close of the old join, i
   await raw.quiet("2", "room:lobby2");
 });
 
-test("the channel that is displaced does not count against the limit", async (t) => {
+test("3.5: the channel that is displaced does not count against the limit", async (t) => {
   const raw = await open(t, "limited");
   await raw.join("room:same");
   raw.send(["2", "2", "room:same", "phx_join", {}]);
@@ -121,7 +121,7 @@ for (const [event, ...frames] of [
   ["unheard of", ["1", "1", "room:end", "phx_error", { reason: "channel_crash" }]],
   ["phx_close", ["1", "1", "room:end", "phx_error", { reason: "channel_crash" }]],
 ]) {
-  test(`the end of a channel by "${event}"`, async (t) => {
+  test(`3.6: the end of a channel by "${event}"`, async (t) => {
     const raw = await open(t);
     await raw.join("room:end");
     raw.send(["1", "2", "room:end", event, {}]);
@@ -131,7 +131,7 @@ for (const [event, ...frames] of [
   });
 }
 
-test("replies: status alone, any status, any JSON, twice", async (t) => {
+test("2.1, 3.6: replies: status alone, any status, any JSON, twice", async (t) => {
   const raw = await open(t);
   await raw.join("room:reply2");
   const answers = (ref, status, response) => reply("1", ref, "room:reply2", status, response);
@@ -145,7 +145,7 @@ test("replies: status alone, any status, any JSON, twice", async (t) => {
   await raw.expect(answers("5", "ok", { n: 1 }), answers("5", "ok", { n: 1 }));
 });
 
-test("numbers keep every digit", async (t) => {
+test("2.1: numbers keep every digit", async (t) => {
   const raw = await open(t);
   await raw.join("room:digits");
   const payload = '{"big":123456789012345678901234567890,"small":-0.10000000000000000555,"exponent":1e400}';
@@ -156,7 +156,7 @@ test("numbers keep every digit", async (t) => {
   }
 });
 
-test("a broadcast has no refs and precedes the sender's reply; an intercepted one is a push and follows it", async (t) => {
+test("3.7, 3.8: a broadcast has no refs and precedes the sender's reply; an intercepted one is a push and follows it", async (t) => {
   const [ann, bob] = [await open(t), await open(t)];
   await ann.join("room:cast");
   await bob.join("room:cast");
@@ -169,13 +169,13 @@ test("a broadcast has no refs and precedes the sender's reply; an intercepted on
   await bob.expect(pushed);
 });
 
-test("elements after the fifth are ignored", async (t) => {
+test("2.1: elements after the fifth are ignored", async (t) => {
   const raw = await open(t);
   raw.send(["1", "1", "room:six", "phx_join", {}, "sixth", { seventh: 7 }]);
   await raw.expect(reply("1", "1", "room:six", "ok", {}));
 });
 
-test("the limit of channels refuses the next join and keeps its join_ref; a leave makes room", async (t) => {
+test("3.2.2: the limit of channels refuses the next join and keeps its join_ref; a leave makes room", async (t) => {
   const raw = await open(t, "limited");
   await raw.join("room:a");
   raw.send(["2", "3", "room:b", "phx_join", {}], ["4", "5", "elsewhere", "phx_join", {}]);
@@ -185,7 +185,7 @@ test("the limit of channels refuses the next join and keeps its join_ref; a leav
   await raw.join("room:b");
 });
 
-test("one hundred channels fit on a connection, and not one more", async (t) => {
+test("0.2, 3.10: one hundred channels fit on a connection, and not one more", async (t) => {
   const raw = await open(t);
   for (let n = 0; n < 100; n++) await raw.join(`room:${n}`);
   raw.send(["1", "2", "room:100", "phx_join", {}]);

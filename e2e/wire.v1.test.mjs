@@ -9,7 +9,7 @@ const message = (topic, event, payload, ref) => ({ topic, event, payload, ref })
 const reply = (topic, ref, status, response) => message(topic, "phx_reply", { status, response }, ref);
 
 for (const [name, query] of [["without vsn", ""], ["vsn 1.0.0", "?vsn=1.0.0"], ["vsn 1.0.7", "?vsn=1.0.7"]]) {
-  test(`${name}: join, event, push, broadcast, leave`, async (t) => {
+  test(`1.3, 2.3: ${name}: join, event, push, broadcast, leave`, async (t) => {
     const raw = await dial(t, `${fixture.ws}/socket/websocket${query}`);
     raw.send(message("phoenix", "heartbeat", {}, "0"), message("room:v1", "phx_join", {}, "1"));
     await raw.expect(reply("phoenix", "0", "ok", {}), reply("room:v1", "1", "ok", {}));
@@ -26,7 +26,7 @@ for (const [name, query] of [["without vsn", ""], ["vsn 1.0.0", "?vsn=1.0.0"], [
   });
 }
 
-test("a join_ref is read when it is there", async (t) => {
+test("2.3: a join_ref is read when it is there", async (t) => {
   const raw = await dial(t, `${fixture.ws}/socket/websocket`);
   raw.send({ ...message("room:v1", "phx_join", {}, "2"), join_ref: "1" });
   await raw.expect(reply("room:v1", "2", "ok", {}));
@@ -35,13 +35,13 @@ test("a join_ref is read when it is there", async (t) => {
   await raw.expect(reply("room:v1", "4", "ok", {}), message("room:v1", "phx_close", {}, "1"));
 });
 
-test("the message may come in a binary frame", async (t) => {
+test("2.3: the message may come in a binary frame", async (t) => {
   const raw = await dial(t, `${fixture.ws}/socket/websocket`);
   raw.send(Buffer.from(JSON.stringify(message("room:v1", "phx_join", {}, "1"))));
   await raw.expect(reply("room:v1", "1", "ok", {}));
 });
 
-test("a channel that answers in binary crashes, since version 1 has no form for it", async (t) => {
+test("2.3: a channel that answers in binary crashes, since version 1 has no form for it", async (t) => {
   const raw = await dial(t, `${fixture.ws}/socket/websocket`);
   raw.send(message("room:v1", "phx_join", {}, "1"), message("room:v1", "gen_bin", {}, "2"));
   await raw.expect(reply("room:v1", "1", "ok", {}), message("room:v1", "phx_error", { reason: "channel_crash" }, null));
@@ -55,7 +55,7 @@ for (const [why, text] of [
   ["no payload", '{"topic":"t","event":"e","ref":"1"}'],
   ["no ref", '{"topic":"t","event":"e","payload":{}}'],
 ]) {
-  test(`what cannot be decoded ends the connection with 1011: ${why}`, async (t) => {
+  test(`1.9, 2.3: what cannot be decoded ends the connection with 1011: ${why}`, async (t) => {
     const raw = await dial(t, `${fixture.ws}/socket/websocket`);
     raw.send(text);
     await raw.closesWith(1011);

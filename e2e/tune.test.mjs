@@ -133,34 +133,51 @@ test("two at once: one works, the other says so, and revert undoes both", needsN
 });
 
 // The figures are of a kernel and a process that do other things as well: 1,000 connections are the base, so that
-// only what grows with connections counts.
-test("the prediction is within a tenth of what connections take", { timeout: 120_000 }, async (t) => {
+// only what grows with connections counts. A collection that comes late, as beside other tests, adds up to 1 MB, which
+// is a quarter of what these connections take in the process: so a run that is off is done again, twice at most.
+test("the prediction is within a tenth of what connections take", { timeout: 240_000 }, async (t) => {
   const limit = Number(/^Max open files +\d+ +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))[1]);
   const connections = Math.min(15_000, limit - 300);
   if (connections < 10_000) return t.skip(`${limit} descriptors are too few to measure`);
+  let wrong;
+  for (let runs = 0; runs < 3; runs++) {
+    wrong = await compare(t, connections);
+    if (wrong.length === 0) return;
+  }
+  assert.fail(wrong.join("; "));
+});
+
+// compare measures what connections take, and returns where the prediction is off by more than a tenth.
+async function compare(t, connections) {
   const flags = ["--connections", String(connections), "--plateau", "1000", "--arrival-rate", "3000", "--heartbeat", "0"];
-  const run = await new Bench(t, ["connect", ...flags, "--hold", "3s", "--quiet"]).finish(100_000);
+  const run = await new Bench(t, ["connect", ...flags, "--hold", "3s", "--quiet"]).finish(70_000);
   worked(run);
-  const { prediction } = JSON.parse(tune("check", "--role", "both", "--connections", String(connections), "--json").stdout);
+  const predict = (...role) =>
+    JSON.parse(tune("check", ...role, "--connections", String(connections), "--json").stdout).prediction;
+  const [server, both] = [predict(), predict("--role", "both")];
   const { parts } = run.result.ledger;
   const of = (where, name) => parts.find((part) => part.where === where && part.name === name)?.bytes;
-  const near = (what, measured, predicted) =>
-    assert.ok(Math.abs(measured - predicted) <= predicted / 10, `${what}: ${measured} bytes, predicted ${predicted}`);
+  const wrong = [];
+  const near = (what, measured, predicted) => {
+    t.diagnostic(`${what}: ${Math.round(measured)} bytes, predicted ${predicted}`);
+    if (Math.abs(measured - predicted) > predicted / 10) wrong.push(`${what}: ${measured} bytes, predicted ${predicted}`);
+  };
 
   // The server collects garbage when it comes to rest, the bench does not: its memory is counted in the sum alone.
-  const server = JSON.parse(tune("check", "--connections", String(connections), "--json").stdout).prediction;
-  t.diagnostic(`server: ${Math.round(of("target", "resident memory"))} bytes each, predicted ${server.processBytes}`);
   near("resident memory of the server", of("target", "resident memory"), server.processBytes);
-  if (of("kernel", "TCP") === undefined) return t.diagnostic("left out: slabs, which only root may read");
+  if (of("kernel", "TCP") === undefined) {
+    t.diagnostic("left out: slabs, which only root may read");
+    return wrong;
+  }
   // The ledger knows the slabs by name; what it calls other is of everything that happens on this host.
   const named = ["TCP", "sock_inode_cache", "dentry", "filp", "eventpoll", "security labels"];
-  const measured = named.reduce((sum, name) => sum + (of("kernel", name) ?? 0), 0);
-  const predicted = prediction.kernel.filter(({ from }) => from !== "computed").reduce((sum, { bytes }) => sum + bytes, 0);
-  t.diagnostic(`kernel: ${Math.round(measured)} bytes an end, predicted ${predicted}`);
-  near("kernel, of an end", measured, predicted);
+  const kernel = named.reduce((sum, name) => sum + (of("kernel", name) ?? 0), 0);
+  const predicted = both.kernel.filter(({ from }) => from !== "computed").reduce((sum, { bytes }) => sum + bytes, 0);
+  near("kernel, of an end", kernel, predicted);
   const resident = of("target", "resident memory") + of("generator", "resident memory");
-  near("all of a connection", 2 * measured + resident, 2 * predicted + prediction.processBytes);
-});
+  near("all of a connection", 2 * kernel + resident, 2 * predicted + both.processBytes);
+  return wrong;
+}
 
 test(
   "the whole host: apply --persist, check, revert",

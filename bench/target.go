@@ -201,11 +201,6 @@ func oneFamily(ips []netip.Addr) []netip.Addr {
 	return six
 }
 
-// loopback reports whether the target is on this host. It is known once the target is resolved.
-func (t *target) loopback() bool {
-	return len(t.addrs) > 0 && !slices.ContainsFunc(t.addrs, func(a netip.AddrPort) bool { return !a.Addr().IsLoopback() })
-}
-
 // appendUpgrade appends the request for an upgrade (RFC 6455 section 4.1).
 func (t *target) appendUpgrade(dst []byte, key [24]byte) []byte {
 	dst = append(dst, t.head...)

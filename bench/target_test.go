@@ -184,31 +184,27 @@ func TestUpgradeKey(t *testing.T) {
 
 func TestResolve(t *testing.T) {
 	for _, row := range []struct {
-		url      string
-		want     string // the first address
-		loopback bool
+		url  string
+		want string // the first address
 	}{
-		{"ws://127.0.0.1:4000", "127.0.0.1:4000", true},
-		{"ws://localhost:4000", "127.0.0.1:4000", true},
-		{"ws://0.0.0.0:4000", "127.0.0.1:4000", true},
-		{"ws://[::]:4000", "[::1]:4000", true},
-		{"ws://[::ffff:127.0.0.2]", "127.0.0.2:80", true},
-		{"wss://192.0.2.1", "192.0.2.1:443", false},
-		{"ws://[2001:db8::1]", "[2001:db8::1]:80", false},
+		{"ws://127.0.0.1:4000", "127.0.0.1:4000"},
+		{"ws://localhost:4000", "127.0.0.1:4000"},
+		{"ws://0.0.0.0:4000", "127.0.0.1:4000"},
+		{"ws://[::]:4000", "[::1]:4000"},
+		{"ws://[::ffff:127.0.0.2]", "127.0.0.2:80"},
+		{"wss://192.0.2.1", "192.0.2.1:443"},
+		{"ws://[2001:db8::1]", "[2001:db8::1]:80"},
 	} {
 		tg, err := newTarget(&Config{Protocol: Phoenix}, row.url)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if tg.loopback() {
-			t.Errorf("%s is known to be on loopback before it was resolved", row.url)
-		}
 		if err := tg.resolve(context.Background()); err != nil {
 			t.Errorf("%s: %v", row.url, err)
 			continue
 		}
-		if tg.addrs[0] != netip.MustParseAddrPort(row.want) || tg.loopback() != row.loopback {
-			t.Errorf("%s: got %v, loopback %v", row.url, tg.addrs, tg.loopback())
+		if tg.addrs[0] != netip.MustParseAddrPort(row.want) {
+			t.Errorf("%s: got %v", row.url, tg.addrs)
 		}
 	}
 	tg, err := newTarget(&Config{Protocol: Phoenix}, "ws://no..such.name/") // refused without asking the network

@@ -2,8 +2,6 @@ package server
 
 import (
 	"encoding/json"
-	"maps"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -106,41 +104,9 @@ func (h Headers) Map() map[string]string {
 // MarshalJSON implements [json.Marshaler].
 func (h Headers) MarshalJSON() ([]byte, error) { return json.Marshal(h.Map()) }
 
-// headerSource is a request whose headers are known: a head, or a request of net/http.
-type headerSource interface {
-	header(name string) (value string, ok bool)
-	headersWithPrefix(prefix string) Headers
-}
-
-// httpHeaders are the headers of a net/http request, which the long-poll transport gets. Their order
-// is lost there; the names come sorted.
-type httpHeaders http.Header
-
-func (h httpHeaders) header(name string) (value string, ok bool) {
-	values := http.Header(h).Values(name)
-	if len(values) == 0 {
-		return "", false
-	}
-	return values[0], true
-}
-
-func (h httpHeaders) headersWithPrefix(prefix string) Headers {
-	list := Headers{}
-	for _, name := range slices.Sorted(maps.Keys(h)) {
-		lowered := strings.ToLower(name)
-		if !strings.HasPrefix(lowered, prefix) {
-			continue
-		}
-		for _, value := range h[name] {
-			list = append(list, Header{Name: lowered, Value: strings.Clone(value)})
-		}
-	}
-	return list
-}
-
 // A connectRequest is what a transport knows of the request that connects.
 type connectRequest struct {
-	headers headerSource
+	headers *head
 	peer    netip.AddrPort
 	url     requestURL
 	path    string
@@ -177,7 +143,7 @@ func (c *ConnectInfoConfig) connectInfo(r *connectRequest) *ConnectInfo {
 }
 
 // traceContext returns the headers of W3C Trace Context.
-func traceContext(h headerSource) Headers {
+func traceContext(h *head) Headers {
 	list := h.headersWithPrefix("trace")
 	return slices.DeleteFunc(list, func(line Header) bool {
 		return line.Name != "traceparent" && line.Name != "tracestate"

@@ -3,7 +3,6 @@ package server
 
 import (
 	"encoding/json"
-	"net/http"
 	"net/netip"
 	"reflect"
 	"testing"
@@ -58,27 +57,6 @@ func TestConnectInfoAbsent(t *testing.T) {
 		if list == nil || len(list) != 0 {
 			t.Errorf("a header list that was asked for is %v", list)
 		}
-	}
-}
-
-// The same request has the same info through net/http, but for the order of its headers.
-func TestConnectInfoOfNetHTTP(t *testing.T) {
-	h := headWith(t, infoFields)
-	std := http.Header{}
-	for _, f := range h.fields {
-		std.Add(f.name, f.value)
-	}
-	for _, prefix := range []string{"x-", "trace", "sec-websocket-", "none-"} {
-		a, b := h.headersWithPrefix(prefix), httpHeaders(std).headersWithPrefix(prefix)
-		if !reflect.DeepEqual(a.Map(), b.Map()) || a == nil || b == nil {
-			t.Errorf("%s: %v, net/http %v", prefix, a, b)
-		}
-	}
-	if v, ok := httpHeaders(std).header("user-agent"); v != "agent" || !ok {
-		t.Errorf("user-agent: %q", v)
-	}
-	if _, ok := httpHeaders(std).header("none"); ok {
-		t.Error("found what is not there")
 	}
 }
 

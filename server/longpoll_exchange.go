@@ -118,7 +118,7 @@ func pollStatus(status int) []byte {
 }
 
 // appendMessages appends the answer of a poll: its messages, or that there are none.
-func (p *pollSession) appendMessages(dst []byte, messages [][]byte) []byte {
+func (p *pollSession) appendMessages(dst []byte, messages []string) []byte {
 	status := "204"
 	if len(messages) > 0 {
 		status = "200"
@@ -130,7 +130,7 @@ func (p *pollSession) appendMessages(dst []byte, messages [][]byte) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendString(dst, string(m))
+		dst = appendString(dst, m)
 	}
 	return append(dst, "]}"...)
 }

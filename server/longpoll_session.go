@@ -33,7 +33,7 @@ type pollSession struct {
 
 // pollWork is what a session has only while something is under way.
 type pollWork struct {
-	messages [][]byte // taken for a poll, in order
+	messages []string // taken for a poll, in order
 	size     int      // of messages
 	posts    []posted // those that have no answer yet
 }
@@ -78,7 +78,7 @@ func (p *pollSession) Receive(b []byte) int {
 		switch op {
 		case ws.OpText:
 			w := p.workLocked()
-			w.messages = append(w.messages, append([]byte(nil), payload...))
+			w.messages = append(w.messages, string(payload))
 			w.size += len(payload)
 		case ws.OpBinary: // section 5.3: there is no form for it in JSON
 			p.server().counters.unencodable.Add(1)
@@ -111,7 +111,7 @@ func (p *pollSession) ready() {
 }
 
 // take gives the messages to the poll x, whose answer was claimed, unless a later one waits.
-func (p *pollSession) take(x *exchange) (messages [][]byte) {
+func (p *pollSession) take(x *exchange) (messages []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.poll != x {

@@ -174,7 +174,10 @@ func tcpEstablished(h *Host) (int64, bool) {
 		for i, name := range names {
 			if name == "CurrEstab" && i < len(f) {
 				v, err := strconv.ParseInt(f[i], 10, 64)
-				return v, err == nil && v >= 0
+				if err != nil || v < 0 {
+					return 0, false
+				}
+				return v, true
 			}
 		}
 	}

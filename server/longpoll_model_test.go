@@ -13,6 +13,7 @@ import (
 
 	"github.com/gobwas/ws"
 
+	"github.com/dormouse-ws/dormouse/poller"
 	"github.com/dormouse-ws/dormouse/server/frame"
 )
 
@@ -153,5 +154,31 @@ func TestPollModel(t *testing.T) {
 		if m.session.busy != nil || m.session.poll != nil {
 			t.Fatalf("seed %d: the session keeps what it had for its polls", seed)
 		}
+	}
+}
+
+// A takingConn notes how many messages there are when its answer is given to a worker, who may be at once there.
+type takingConn struct {
+	fakeConn
+	session *pollSession
+	taken   int
+}
+
+func (c *takingConn) Do(poller.Task) (bool, error) {
+	c.taken = len(c.session.busy.messages) // the session is locked
+	return false, nil
+}
+
+// Section 5.3: what is buffered is returned at once, all of it: no worker is asked to answer before all is there.
+func TestPollTakesAllThatIsBuffered(t *testing.T) {
+	m := newPollModel(t)
+	const buffered = 10
+	for range buffered {
+		m.send()
+	}
+	c := &takingConn{session: m.session}
+	m.session.park(m.session.await(c, false, false, false))
+	if c.taken != buffered {
+		t.Errorf("answered with %d messages, want %d", c.taken, buffered)
 	}
 }

@@ -60,7 +60,8 @@ func FuzzPollToken(f *testing.F) {
 	now := time.Unix(1_700_000_000, 0)
 	id := pollID{1, 2, 3}
 	valid := s.pollToken(id, now.Unix())
-	for _, token := range []string{"", valid, valid[:len(valid)-1], valid + "A", strings.ToUpper(valid), strings.Repeat("A", len(valid))} {
+	for _, token := range []string{"", valid, valid[:len(valid)-1], valid + "A", strings.ToUpper(valid), strings.Repeat("A", len(valid)),
+		"AAAA" + strings.Repeat("\n", len(valid)-4), strings.Repeat("\r", len(valid))} {
 		f.Add(token)
 	}
 	f.Fuzz(func(t *testing.T, token string) {

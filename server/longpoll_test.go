@@ -179,6 +179,24 @@ func TestLongPollWindow(t *testing.T) {
 	})
 }
 
+// Section 5.2: a token that no node has made opens a session. Decoders of base64 pass over line ends.
+func TestLongPollForeignToken(t *testing.T) {
+	forEachLongPoll(t, server.LongPollOptions{Window: patient}, func(t *testing.T, s *servertest.Server) {
+		c := newLPClient(t, s)
+		c.open()
+		made := c.token
+		for _, token := range []string{
+			"nonsense", made[1:], made + "A", made[:len(made)-1] + "%0A", made + "%0A",
+			"AAAA" + strings.Repeat("%0A", len(made)-4), strings.Repeat("%0D", len(made)), strings.Repeat("%00", len(made)),
+		} {
+			c.token = token
+			if c.open(); c.token == made {
+				t.Errorf("%q reached a session", token)
+			}
+		}
+	})
+}
+
 // What ends a session, and what is said of it then (sections 5.4 to 5.6).
 func TestLongPollEnds(t *testing.T) {
 	forEachLongPoll(t, server.LongPollOptions{Window: 100 * time.Millisecond}, func(t *testing.T, s *servertest.Server) {

@@ -55,8 +55,9 @@ func (s *Server) readPollToken(token string, now time.Time, maxAge time.Duration
 	if len(token) != base64.RawURLEncoding.EncodedLen(tokenBytes) {
 		return id, false
 	}
+	// The decoder passes over line ends: fewer bytes may come of it than the length says.
 	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || !hmac.Equal(b[tokenSigned:], s.sign(b[:tokenSigned])) {
+	if err != nil || len(b) != tokenBytes || !hmac.Equal(b[tokenSigned:], s.sign(b[:tokenSigned])) {
 		return id, false
 	}
 	opened := time.Unix(int64(binary.BigEndian.Uint64(b)), 0)

@@ -45,6 +45,12 @@ type Config struct {
 	// MaxConns bounds the open connections; one above it is closed as soon as it was accepted, and
 	// counted. Default: no bound but the descriptor limit.
 	MaxConns int
+
+	// Recover is given what a Handler or a Task panicked with, on the goroutine that panicked and
+	// before it unwinds, so that [runtime/debug.Stack] shows where. The connection is then reset,
+	// with ErrPanic for OnClose, and all others go on; a lock that the panicking code held without
+	// a deferred Unlock stays locked. Default: the panic goes on, and ends the program.
+	Recover func(c Conn, p any)
 }
 
 // maxTimeout is the longest deadline that the 32-bit millisecond clock can tell from a past one.

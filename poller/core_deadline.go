@@ -65,7 +65,7 @@ func (k *core) timeout(s socket, e *base) {
 	h := k.handler // a task may be replacing it: OnTimeout comes to a paused connection too
 	k.mu.Unlock()
 	if expired && k.enter(s, e) {
-		h.OnTimeout(s)
+		k.onTimeout(s, e, h)
 		k.leave(s, e)
 	}
 }

@@ -10,7 +10,7 @@ func (k *core) give(s socket, e *base, now uint32, data []byte, held bool) bool 
 	if !k.enter(s, e) {
 		return true
 	}
-	took := k.handler.OnData(s, data)
+	took := k.onData(s, e, data)
 	k.leave(s, e)
 	if took < len(data) && !k.is(stGone) {
 		rest := data[took:]

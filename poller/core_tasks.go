@@ -71,7 +71,7 @@ func (k *core) runWaiting(s socket, e *base) (more bool) {
 			k.signalLocked(s, opRead)
 		}
 		k.mu.Unlock()
-		t.Run(s)
+		k.runTask(s, e, t)
 	}
 	return true
 }

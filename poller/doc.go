@@ -14,7 +14,8 @@
 //     loop whose worker is held up moves to another within about two milliseconds.
 //  6. Every queue has a limit, and [Config] says what happens at it.
 //  7. A handle that outlives its connection refuses; it never reaches a descriptor's next owner.
-//  8. Nothing is logged. [Stats] counts, and errors are returned or given to OnClose.
+//  8. With [Config.Recover] a panic of a Handler or a Task ends its own connection; without, the program.
+//  9. Nothing is logged. [Stats] counts, and errors are returned or given to OnClose.
 //
 // # Locks
 //

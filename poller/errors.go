@@ -27,6 +27,9 @@ var (
 	// ErrBusy is returned by Detach while tasks or bytes of the connection are still under way.
 	ErrBusy = errors.New("poller: connection has work under way")
 
+	// ErrPanic ends a connection whose Handler or Task panicked, if Config.Recover is set.
+	ErrPanic = errors.New("poller: panic in a handler or a task")
+
 	// ErrNoSocket is returned by Serve and Attach for something that is no TCP or Unix stream socket.
 	ErrNoSocket = errors.New("poller: not a stream socket of the kernel")
 )

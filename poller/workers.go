@@ -35,8 +35,8 @@ func newWorkers(limit, loops int) (*workers, error) {
 	w := &workers{limit: limit}
 	pool, err := ants.NewPoolWithFuncGeneric(limit+loops, w.work,
 		ants.WithExpiryDuration(workerExpiry),
-		// Application panics are recovered by the protocol above. One that reaches us is a bug of
-		// ours, and a pool that goes on after it would hide a connection that hangs for ever.
+		// Panics of handlers and tasks are recovered before, if they are to be. One that reaches us is
+		// a bug of ours, and a pool that goes on after it would hide a connection that hangs for ever.
 		ants.WithPanicHandler(func(p any) { panic(p) }))
 	if err != nil {
 		return nil, err

@@ -62,7 +62,7 @@ type Config struct {
 	// SlowConsumer is what happens to a connection whose outbox is over Poller.OutboxLimit.
 	SlowConsumer SlowConsumer
 
-	// Log gets panics of application code, with their stacks, and the batches of a long drain. Default:
+	// Log gets panics, with their stacks, and the batches of a long drain. Default:
 	// slog.Default().
 	Log *slog.Logger
 }

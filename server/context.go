@@ -220,3 +220,10 @@ func (s *Server) recovered(where string, err *error) {
 		*err = fmt.Errorf("%w: %v", errPanic, p)
 	}
 }
+
+// ownPanic is told of a panic that is not of application code: a bug of ours, which ends the connection that met it.
+func (s *Server) ownPanic(c poller.Conn, p any) {
+	s.counters.panics.Add(1)
+	s.cfg.Log.Error("panic in the server's own code; the connection is reset", "peer", c.RemoteAddr(),
+		"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+}

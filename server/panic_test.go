@@ -2,11 +2,13 @@ package server_test
 
 import (
 	"errors"
+	"net"
 	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/coder/websocket"
+	"github.com/dormouse-ws/dormouse/poller"
 	"github.com/dormouse-ws/dormouse/server"
 	"github.com/dormouse-ws/dormouse/server/servertest"
 )
@@ -152,4 +154,59 @@ func TestPanicInMessage(t *testing.T) {
 	}
 	c.ExpectClose(1011)
 	await(t, closed, "Close")
+}
+
+// A faulty handler stands for a bug of the server's own code, which a client has found.
+type faulty struct{ poller.Handler }
+
+func (faulty) OnData(poller.Conn, []byte) int { panic("a bug of ours") }
+
+// A panic outside of application code resets the connection that met it; it is counted, and logged with its stack.
+func TestOwnPanic(t *testing.T) {
+	for _, engine := range poller.Names() {
+		t.Run(engine, func(t *testing.T) {
+			var log logBook
+			cfg := mount(script{})
+			cfg.Log = log.logger()
+			faults := make(chan bool, 2)
+			cfg.NewEngine = func(pc poller.Config) (poller.Engine, error) {
+				accept := pc.Accept
+				pc.Accept = func(c poller.Conn) poller.Handler {
+					if <-faults {
+						return faulty{accept(c)}
+					}
+					return accept(c)
+				}
+				return poller.New(engine, pc)
+			}
+			srv, err := server.New(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = srv.Shutdown(t.Context()) }()
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() { _ = srv.Serve(l) }()
+			url := "ws://" + l.Addr().String() + wsPath + "?vsn=2.0.0"
+			faults <- false
+			bystander := servertest.Dial(t, url)
+			faults <- true
+			if nc, _, err := websocket.Dial(t.Context(), url, nil); err == nil {
+				nc.CloseNow()
+				t.Error("the faulty handler made a handshake")
+			}
+			bystander.Send(`["1","1","room:1","phx_join",{}]`)
+			bystander.Expect(`["1","1","room:1","phx_reply",{"status":"ok","response":{}}]`)
+			if n := srv.Stats().Panics; n != 1 {
+				t.Errorf("%d panics counted, want 1", n)
+			}
+			for _, want := range []string{"a bug of ours", "faulty.OnData", "peer=127.0.0.1:"} {
+				if !strings.Contains(log.String(), want) {
+					t.Errorf("the log does not have %q:\n%s", want, log.String())
+				}
+			}
+		})
+	}
 }

@@ -49,7 +49,10 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.shared = s.greeter()
-	pc := cfg.Poller
+	if s.cfg.Poller.Recover == nil {
+		s.cfg.Poller.Recover = s.ownPanic
+	}
+	pc := s.cfg.Poller
 	pc.Accept = s.accept
 	if s.engine, err = cfg.newEngine(pc); err != nil {
 		return nil, err
@@ -156,7 +159,7 @@ type Stats struct {
 	HTTPConns    int64 // connections with net/http now
 	SlowClosed   int64 // connections closed by CloseSlow
 	SlowDropped  int64 // messages dropped by DropSlow
-	Panics       int64 // recovered in application code
+	Panics       int64 // recovered: in application code, and in the server's own, which ends the connection
 	Unencodable  int64 // broadcasts a subscriber's serializer has no form for
 	DecodeErrors int64 // connections closed because a message could not be decoded
 

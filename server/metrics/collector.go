@@ -118,7 +118,7 @@ func metrics() []metric {
 			func(s stats) int64 { return s.SlowClosed }),
 		counter("slow_dropped_messages_total", "Messages dropped because their client did not read.",
 			func(s stats) int64 { return s.SlowDropped }),
-		counter("panics_total", "Panics of the application's code.",
+		counter("panics_total", "Panics of the application's code, and of the server's own.",
 			func(s stats) int64 { return s.Panics }),
 		counter("unencodable_messages_total", "Broadcasts for which a subscriber's version of the protocol has no form.",
 			func(s stats) int64 { return s.Unencodable }),

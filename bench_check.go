@@ -125,7 +125,15 @@ func checkDescriptors(wanted int, limit uint64, agents bool) error {
 	if need <= limit || agents {
 		return nil
 	}
-	return fmt.Errorf("%d connections need %d descriptors, and a process may have %d here. Raise the hard limit "+
-		"(ulimit -Hn %d as root, or LimitNOFILE=%d in a systemd unit; fs.nr_open bounds both; dormouse tune check --role both --connections %d has all that stops them), or want at most %d --connections",
-		wanted, need, limit, need, need, wanted, max(int(limit)-ownDescriptors, 0))
+	instead := ""
+	if limit > ownDescriptors {
+		instead = fmt.Sprintf(", or want at most %d --connections", limit-ownDescriptors)
+	}
+	connections := fmt.Sprintf("%d connections need", wanted)
+	if wanted == 1 {
+		connections = "one connection needs"
+	}
+	return fmt.Errorf("%s %d descriptors, and a process may have %d here. Raise the hard limit "+
+		"(ulimit -Hn %d as root, or LimitNOFILE=%d in a systemd unit; fs.nr_open bounds both; dormouse tune check --role both --connections %d has all that stops them)%s",
+		connections, need, limit, need, need, wanted, instead)
 }

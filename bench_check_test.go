@@ -91,12 +91,16 @@ func TestCheckDescriptors(t *testing.T) {
 	}{
 		{15_000, 15_200, false, ""},
 		{15_001, 15_200, false, "at most 15000 --connections"},
-		{10, 100, false, "at most 0 --connections"},
+		{10, 100, false, "10 connections need 210 descriptors, and a process may have 100 here"},
+		{1, 100, false, "one connection needs 201 descriptors"},
 		{15_001, 15_200, true, ""},
 	} {
 		err := checkDescriptors(row.wanted, row.limit, row.agents)
 		if (err == nil) != (row.want == "") || err != nil && !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%d of %d: %v, want %q", row.wanted, row.limit, err, row.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "at most 0") {
+			t.Errorf("%d of %d: nobody wants that: %v", row.wanted, row.limit, err)
 		}
 	}
 }

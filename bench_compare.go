@@ -5,7 +5,6 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/dormouse-ws/dormouse/bench/report"
 )
@@ -45,7 +44,7 @@ func compare(stdout io.Writer, first, second, html string) error {
 		}
 		runs[i] = report.Named{Name: path, Result: r}
 	}
-	err := report.WriteCompareText(stdout, runs[0], runs[1], term.IsTerminal(descriptor(stdout)))
+	err := report.WriteCompareText(stdout, runs[0], runs[1], coloured(stdout))
 	if err != nil || html == "" {
 		return err
 	}

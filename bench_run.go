@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/term"
-
 	"github.com/dormouse-ws/dormouse/bench"
 	"github.com/dormouse-ws/dormouse/bench/agent"
 	"github.com/dormouse-ws/dormouse/bench/report"
@@ -49,16 +47,10 @@ const stopping = "stopping, with the report of what was done so far; Ctrl-C agai
 
 // newLive is the line that shows how the run goes on.
 func newLive(w io.Writer, cfg bench.Config) *report.Live {
-	width, _, err := term.GetSize(descriptor(w))
-	return report.NewLive(w, err == nil, width, cfg)
-}
-
-// descriptor is -1 for what is no file.
-func descriptor(w io.Writer) int {
-	if f, ok := w.(*os.File); ok {
-		return int(f.Fd())
+	if !capable(w) {
+		return report.NewLive(w, nil, cfg)
 	}
-	return -1
+	return report.NewLive(w, func() int { return columns(w) }, cfg)
 }
 
 // tell writes the summary and the files.
@@ -71,7 +63,7 @@ func (o *benchOptions) tell(stdout io.Writer, r *bench.Result) error {
 		errs = append(errs, report.WriteFile(o.html, func(w io.Writer) error { return report.WriteHTML(w, r) }))
 	}
 	// The last, as a closed pipe ends the program (SIGPIPE).
-	errs = append(errs, report.WriteText(stdout, r, term.IsTerminal(descriptor(stdout))))
+	errs = append(errs, report.WriteText(stdout, r, report.Screen{Colour: coloured(stdout), Columns: columns(stdout)}))
 	return errors.Join(errs...)
 }
 

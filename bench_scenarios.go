@@ -146,16 +146,18 @@ func slowScenario() benchScenario {
 	return benchScenario{
 		name:  "slow",
 		short: "A share of the readers stops reading: what the others and the server's memory see",
-		long: `All users are in one topic with messages at a rate, and --slow of them stop
-reading half way. A server must bound what it keeps for them, and the others must
-not wait.
+		long: `All users are in one topic with messages at a rate. After a quarter of the time
+--slow of them stop reading, and in the last quarter they read again. A server
+must bound what it keeps for them, and the others must not wait.
 
-Read "deliver", which is of the others alone once some have stopped, beside the
-same before, and the target's memory over time.`,
+Read the table of the others' deliveries before, while and after, with the
+target's memory. Who was cut off for being slow is counted apart, with how and
+when: that is the target's limit at work, and no error. Most see it only when
+they read again, behind what the kernel has kept for them.`,
 		example: `  dormouse bench slow
   dormouse bench slow --connections 1k --slow 20% --rate 20 --size 3k`,
 		rate:     "messages sent each second; left alone, less for many users",
-		duration: "messages are sent for so long: half of it before readers stop, half after",
+		duration: "messages are sent for so long: for half of it some do not read",
 		slow:     true,
 
 		connections: 500, // so that each can be sent much

@@ -11,7 +11,8 @@ import (
 // startChecks logs what will stop the server below limit connections, a line each, with what fixes it.
 // Without a limit it says how many the host can hold. It reads some dozens of small files, once.
 func startChecks(h *tuning.Host, limit int, log *slog.Logger) {
-	goal := tuning.Goal{Connections: int64(max(limit, 1))}
+	// What another server holds is not this one's, though tune check takes it for that.
+	goal := tuning.Goal{Connections: int64(max(limit, 1)), HeldBy: []int{}}
 	r, err := tuning.Examine(h, goal)
 	if err != nil {
 		log.Warn("cannot tell how many connections this host can hold", "err", err)

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/dormouse-ws/dormouse/tuning"
 )
@@ -79,7 +78,7 @@ func tuneCheck(stdout io.Writer, h *tuning.Host, g tuning.Goal, json bool) error
 	if json {
 		err = r.WriteJSON(stdout)
 	} else {
-		err = r.WriteText(stdout, term.IsTerminal(descriptor(stdout)))
+		err = r.WriteText(stdout, terminalOf(stdout))
 	}
 	if err == nil && !r.Reachable {
 		err = exitStatus(statusShort)

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/dormouse-ws/dormouse/tuning"
 )
@@ -15,6 +15,7 @@ func tuneApplyCommand() *cobra.Command {
 	var (
 		o     tuneOptions
 		apply tuning.ApplyOptions
+		json  bool
 	)
 	cmd := &cobra.Command{
 		Use:   "apply [flags]",
@@ -36,20 +37,21 @@ Exit status 1 if something could not be set; the rest is set.`,
 				return err
 			}
 			steps, err := tuning.Tuner{}.Apply(r, apply)
-			return told(cmd.OutOrStdout(), steps, err)
+			return told(cmd.OutOrStdout(), steps, json, err)
 		},
 	}
 	g := newFlagGroup("Change")
 	g.BoolVar(&apply.Persist, "persist", false, "also write files below /etc, so that it lasts over a boot")
 	g.BoolVar(&apply.DryRun, "dry-run", false, "say what would be done, and do nothing")
 	flag(g, "pid", "PID", "", "raise the descriptor limit of this process (default: the shell that this is called from)", parseSome, assign(&apply.PID))
+	g.BoolVar(&json, "json", false, "write what became of each step as JSON")
 	useFlags(cmd, []flagGroup{goalFlags(&o), workFlags(&o), g})
 	cmd.MarkFlagsMutuallyExclusive("connections", "profile")
 	return cmd
 }
 
 func tuneRevertCommand() *cobra.Command {
-	var dry bool
+	var dry, json bool
 	cmd := &cobra.Command{
 		Use:   "revert [flags]",
 		Short: "Put back what apply has changed",
@@ -59,18 +61,23 @@ written. What somebody else has changed since, it leaves as it is, and says so.`
 		Args:    flagsOnly,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			steps, err := tuning.Tuner{}.Revert(dry)
-			return told(cmd.OutOrStdout(), steps, err)
+			return told(cmd.OutOrStdout(), steps, json, err)
 		},
 	}
+	cmd.Flags().BoolVar(&json, "json", false, "write what became of each step as JSON")
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what would be done, and do nothing")
 	return cmd
 }
 
 // told writes the steps. An error is the caller's; a step that failed is an exit status, for the step itself
 // says why.
-func told(stdout io.Writer, steps []tuning.Step, err error) error {
-	if err == nil || len(steps) > 0 {
-		err = cmp.Or(err, tuning.WriteSteps(stdout, steps, term.IsTerminal(descriptor(stdout))))
+func told(stdout io.Writer, steps []tuning.Step, json bool, err error) error {
+	switch {
+	case err != nil && len(steps) == 0:
+	case json:
+		err = cmp.Or(err, tuning.WriteStepsJSON(stdout, steps))
+	default:
+		err = cmp.Or(err, tuning.WriteSteps(stdout, steps, terminalOf(stdout)))
 	}
 	if err != nil {
 		return err
@@ -121,7 +128,10 @@ func hostOf(file string, stdin io.Reader) (*tuning.Host, error) {
 	}
 	h, err := tuning.ParseRecording(b)
 	if err != nil {
-		return nil, fmt.Errorf("%s is no recording of tune record: %w", file, err)
+		if file == "-" {
+			file = "standard input"
+		}
+		return nil, fmt.Errorf("%s is no recording of tune record: %s", file, strings.TrimPrefix(err.Error(), "tuning: no recording: "))
 	}
 	return h, nil
 }

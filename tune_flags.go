@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,7 +44,25 @@ func workFlags(o *tuneOptions) flagGroup {
 	flag(g, "memory", "BYTES", "", "that may be used, as 24GiB (default: what the host has available)", parseBytes, assign(&c.Memory))
 	flag(g, "sources", "N", "1", "addresses that a load generator connects from", parseSome, assign(&c.Sources))
 	flag(g, "targets", "N", "1", "addresses with port that it connects to", parseSome, assign(&c.Targets))
+	flag(g, "held-by", "PIDS", "", "processes that hold some of the connections already, as 4711 or 4711,4712, or none "+
+		"(default: every dormouse serve, or bench, that runs)", parsePIDs, assign(&c.HeldBy))
 	return g
+}
+
+// parsePIDs reads numbers of processes with commas between them, or none.
+func parsePIDs(s string) ([]int, error) {
+	pids := []int{}
+	if s == "none" {
+		return pids, nil
+	}
+	for part := range strings.SplitSeq(s, ",") {
+		pid, err := strconv.ParseInt(part, 10, 32)
+		if err != nil || pid < 1 || slices.Contains(pids, int(pid)) {
+			return nil, errors.New("want numbers of processes, as 4711 or 4711,4712, or none")
+		}
+		pids = append(pids, int(pid))
+	}
+	return pids, nil
 }
 
 func profileNames() []string {

@@ -46,6 +46,10 @@ func TestTuneMistakesAreExplained(t *testing.T) {
 		{"check --host " + garbage, []string{garbage, "tune record"}},
 		{"print --only systctl", []string{"--only", "sysctl, limits, systemd"}},
 		{"apply --pid 0", []string{"--pid"}},
+		{"check --held-by 0", []string{"--held-by", "4711,4712, or none"}},
+		{"check --held-by 5,5", []string{"--held-by", "4711,4712, or none"}},
+		{"check --held-by none,5", []string{"--held-by", "4711,4712, or none"}},
+		{"check --held-by 2147483647", []string{"no process 2147483647", "--held-by"}},
 	} {
 		_, err := tune(strings.Fields(row.args)...)
 		if err == nil {

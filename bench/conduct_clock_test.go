@@ -35,8 +35,8 @@ func TestClock(t *testing.T) {
 	}{
 		{"in step", clocked{offset: time.Hour, precision: time.Millisecond}, time.Millisecond, ""},
 		{"drifts", clocked{offset: -time.Hour, precision: time.Millisecond, drift: -6 * time.Millisecond}, 7 * time.Millisecond,
-			"The clock of beta is known to within 7ms only"},
-		{"unsure", clocked{precision: 10 * time.Millisecond}, 10 * time.Millisecond, "The clock of beta is known to within 10ms only"},
+			"The clock of beta is known to within 7 ms only"},
+		{"unsure", clocked{precision: 10 * time.Millisecond}, 10 * time.Millisecond, "The clock of beta is known to within 10 ms only"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

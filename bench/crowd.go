@@ -181,6 +181,17 @@ func (c *crowd) outLocked(u *user, free bool) {
 	}
 }
 
+// endedLocked counts a connection that the target has ended. That of a reader who had stopped reading is
+// what the target should do, and no error.
+func (c *crowd) endedLocked(u *user, said error) {
+	if u.flags&deaf != 0 {
+		c.script.cutOff(u, said)
+		return
+	}
+	c.counts.lost.Add(1)
+	c.fail(said)
+}
+
 // maxErrorKinds bounds what a target can make us remember.
 const maxErrorKinds = 200
 

@@ -55,16 +55,23 @@ type joinError struct {
 	reason string // the payload of the reply, or what it says
 }
 
-func (e *joinError) Error() string { return "join refused: " + printable(e.said()) }
+func (e *joinError) Error() string { return "join refused: " + printable(said(e.reason)) }
+
+// A pushError is a message that the channel has answered with an error.
+type pushError struct {
+	reason string // as in a joinError
+}
+
+func (e *pushError) Error() string { return "push refused: " + printable(said(e.reason)) }
 
 // said returns the reason in {"response":{"reason":"unauthorized"}}, which is how Phoenix refuses, and the
 // whole response where it is another.
-func (e *joinError) said() string {
+func said(payload string) string {
 	var reply struct {
 		Response json.RawMessage `json:"response"`
 	}
-	if json.Unmarshal([]byte(e.reason), &reply) != nil || reply.Response == nil {
-		return e.reason
+	if json.Unmarshal([]byte(payload), &reply) != nil || reply.Response == nil {
+		return payload
 	}
 	var response struct {
 		Reason string `json:"reason"`
@@ -94,7 +101,10 @@ func errorKind(err error) (kind, fix string) {
 		return e.Error(), closeFix(ws.StatusCode(e.code))
 	}
 	if e, ok := errors.AsType[*joinError](err); ok {
-		return e.Error(), joinFix(e.said())
+		return e.Error(), joinFix(said(e.reason))
+	}
+	if e, ok := errors.AsType[*pushError](err); ok {
+		return e.Error(), "the channel does not take this message: look at --event, --payload and --size"
 	}
 	if e, ok := errors.AsType[frame.Error](err); ok {
 		return "protocol violation: " + e.Reason(), "the server breaks the protocol there, or something between changes its bytes"

@@ -72,7 +72,10 @@ const (
 	LatencyHeartbeat = "heartbeat" // round trip
 	LatencyEcho      = "echo"      // from when a request was due to its reply
 	LatencyDeliver   = "deliver"   // from when a message was due to each of its receivers
-	LatencyBaseline  = "baseline"  // the same in the slow scenario, while all readers read
+	LatencyBaseline  = "baseline"  // the same in the slow scenario, before some stop reading
+	LatencyAfter     = "after"     // the same, once they read again
+	LatencyCut       = "cut off"   // from when a reader stopped reading until it saw that the target had cut it off
+	LatencyHeard     = "last got"  // of those who saw it only when they read again: to when the last message they got was due
 	LatencyFirst     = "first"     // from when a message was due to its first receiver
 	LatencyMedian    = "median"    // to the receiver by which half of them have it
 	LatencyLast      = "last"      // to the last

@@ -31,6 +31,7 @@ type hostile struct {
 	allow func(s *session, topic string) bool
 	push  func(s *session, m *message) bool
 	drop  func(seq int, s *session) bool
+	beat  func(s *session) // sees a heartbeat; called by many goroutines
 
 	listener net.Listener
 	done     chan struct{} // closed when the test is over
@@ -254,6 +255,9 @@ func (s *session) handle(m *message) bool {
 		s.reply(m, "ok", "{}")
 		s.sendText(`[%q,%q,%q,"phx_close",{}]`, m.joinRef, m.joinRef, m.topic)
 	case "heartbeat":
+		if h.beat != nil {
+			h.beat(s)
+		}
 		s.sendText(`[null,%q,"phoenix","phx_reply",{"status":"ok","response":{}}]`, m.ref)
 	default:
 		switch {

@@ -27,7 +27,7 @@ func newLedger(from, to size, bothEnds bool, targets int) *Ledger {
 	}
 	l := &Ledger{FromConns: from.conns, ToConns: to.conns, BothEnds: bothEnds}
 	if n < ledgerConns {
-		l.Note = fmt.Sprintf("Only %d connections are between the two sizes: from %d on, what is in stock weighs little.", n, ledgerConns)
+		l.Note = fmt.Sprintf("Only %s connections are between the two sizes: from %s on, what is in stock weighs little.", grouped(n), grouped(ledgerConns))
 	}
 	if targets > 1 {
 		l.unknown("target", "resident memory", "of several targets only the first is sampled", true)
@@ -110,7 +110,7 @@ func (l *Ledger) addKernel(from, to *sample.Kernel) {
 		return
 	}
 	if l.ToConns-l.FromConns < ledgerConns {
-		l.unknown(where, "slabs and socket buffers", fmt.Sprintf("it needs %d connections or more", ledgerConns), true)
+		l.unknown(where, "slabs and socket buffers", fmt.Sprintf("it needs %s connections or more between the two sizes", grouped(ledgerConns)), true)
 		return
 	}
 	slabs, buffers := to.SlabBytes-from.SlabBytes, to.TCPBytes-from.TCPBytes

@@ -13,7 +13,8 @@ import (
 // limitOf says in a sentence what limited a run, and on which side. The first that fits counts, as each
 // may be the cause of those behind it:
 //
-//  1. what the kernel refused to a generator: descriptors, ports, memory
+//  1. what the kernel refused to a generator: descriptors, ports, memory. If nobody was ever there, what the
+//     network or the target refused comes next: the rest says nothing of why
 //  2. the target's descriptors, and its end
 //  3. what both may share: the table of tracked connections, the host's memory
 //  4. processors: the generator's, then the target's
@@ -49,8 +50,12 @@ func newLimits(r *Result, cpus int) *limits {
 }
 
 func (l *limits) sentence() string {
+	refused := l.refusals
+	if l.reached > 0 {
+		refused = func() string { return "" }
+	}
 	for _, limit := range []func() string{
-		l.generatorKernel, l.targetDescriptors, l.targetEnd, l.conntrack, l.memory,
+		l.generatorKernel, refused, l.targetDescriptors, l.targetEnd, l.conntrack, l.memory,
 		l.generatorProcessors, l.targetProcessors, l.refusals, l.interruption,
 	} {
 		if s := limit(); s != "" {
@@ -167,7 +172,7 @@ func (l *limits) targetDescriptors() string {
 }
 
 // targetEnd sees that a process that was sampled is there no more, nor most of its connections. The last
-// point alone may lack a sample because the run has ended.
+// point alone may lack a sample because the run has ended. Where nobody sees the process, its connections tell.
 func (l *limits) targetEnd() string {
 	last := -1
 	for i, p := range l.Points {
@@ -175,12 +180,26 @@ func (l *limits) targetEnd() string {
 			last = i
 		}
 	}
-	if l.Target.PID == 0 || last < 0 || last >= len(l.Points)-2 || 2*l.Counts.Lost < l.reached {
+	if l.reached == 0 || 2*l.Counts.Lost < l.reached {
 		return ""
+	}
+	if l.Target.PID == 0 || last < 0 || last >= len(l.Points)-2 {
+		return l.endedByTarget()
 	}
 	p := l.Points[last]
 	return fmt.Sprintf("The target ended after second %d, with %s connections and %s of memory: its log says why, or that of the kernel (dmesg).",
 		p.Second, grouped(p.Counts.Connected), megabytes(p.Target.RSS))
+}
+
+// endedByTarget names an end of half of the connections that no generator can be the cause of.
+func (l *limits) endedByTarget() string {
+	for _, e := range l.Errors {
+		if (e.Kind == "closed by server" || e.Kind == "reset by peer") && 2*e.Count >= l.reached {
+			return fmt.Sprintf("The target, which ended %s of %s connections (%s): %s.",
+				grouped(e.Count), grouped(l.reached), e.Kind, strings.TrimSuffix(e.Fix, "."))
+		}
+	}
+	return ""
 }
 
 func (l *limits) conntrack() string {

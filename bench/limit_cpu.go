@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -116,6 +117,26 @@ func grouped(n int64) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return s
+}
+
+// inWords writes a time for a sentence, with three digits at most, and from a minute on as 2m5s.
+func inWords(d time.Duration) string {
+	digits := func(v float64) string {
+		s := strconv.FormatFloat(v, 'f', max(0, 2-int(math.Log10(max(1, v)))), 64)
+		if strings.Contains(s, ".") {
+			s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
+		}
+		return s
+	}
+	switch {
+	case d < time.Millisecond:
+		return digits(float64(d)/1e3) + " µs"
+	case d < time.Second:
+		return digits(float64(d)/1e6) + " ms"
+	case d < time.Minute:
+		return digits(d.Seconds()) + " s"
+	}
+	return d.Round(time.Second).String()
 }
 
 func megabytes(n int64) string { return grouped(n>>20) + " MiB" }

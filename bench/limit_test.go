@@ -120,6 +120,19 @@ func TestLimit(t *testing.T) {
 				r.Points[16+i].Target = nil
 			}
 		}, "The target ended after second 16, with 12,400 connections and 64 MiB of memory: its log says why, or that of the kernel (dmesg)."},
+		{"the target ended at last, and so did the run", func(r *Result) {
+			r.Counts.Lost, r.Counts.Joined = 15_000, 0
+			r.Errors = []ErrorCount{{Kind: "reset by peer", Count: 14_000, Fix: "its log may say why"}, {Kind: "closed by server", Count: 1000}}
+			with(r.Points, 0, 20, late(700, 90*time.Millisecond))
+		}, "The target, which ended 14,000 of 15,000 connections (reset by peer): its log may say why."},
+		{"nobody was there, of a late generator", func(r *Result) {
+			r.Counts = Counts{Users: 15_000, Dials: 15_000, Lost: 15_000}
+			r.Errors = []ErrorCount{{Kind: "upgrade: refused with 401", Count: 15_000, Fix: "send a token"}}
+			for i := range r.Points {
+				r.Points[i].Counts = Counts{}
+			}
+			with(r.Points, 0, 20, late(700, 90*time.Millisecond))
+		}, "The target bounded the connections at 0 of the 15,000 asked for: 15,000 × upgrade: refused with 401 (send a token)."},
 		{"the target was not sampled at last", func(r *Result) { r.Points[19].Target = nil },
 			"Nothing: 15,000 connections were asked for and all were there; the target used at most 0.6 of 2 processors."},
 		{"conntrack", func(r *Result) {
@@ -133,7 +146,7 @@ func TestLimit(t *testing.T) {
 			short(r, ErrorCount{Kind: "timeout: connect", Count: 2600})
 			uses(r, 0, 20, 1900*time.Millisecond, 0)
 			with(r.Points, 0, 20, late(700, 90*time.Millisecond))
-		}, "The generator, not the target: it was more than 10ms late with 14,000 of 20,000 arrivals and sends (70.0 %), at most 90ms."},
+		}, "The generator, not the target: it was more than 10 ms late with 14,000 of 20,000 arrivals and sends (70.0 %), at most 90 ms."},
 		{"the target's processors", func(r *Result) {
 			short(r, ErrorCount{Kind: "timeout: join", Count: 2600})
 			uses(r, 5, 13, 1900*time.Millisecond, 100*time.Millisecond)

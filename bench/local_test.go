@@ -2,6 +2,7 @@ package bench_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -133,11 +134,18 @@ func TestLocalStorm(t *testing.T) {
 func TestLocalSlow(t *testing.T) {
 	o := generate(t, bench.Config{Scenario: "slow", Connections: 50, Slow: 0.2, Rate: 40})
 	balanced(t, o)
-	if o.Latency[bench.LatencyBaseline].Count() != 20*50 || o.Latency[bench.LatencyDeliver].Count() != 20*40 {
-		t.Errorf("baseline %d, deliver %d", o.Latency[bench.LatencyBaseline].Count(), o.Latency[bench.LatencyDeliver].Count())
+	for name, want := range map[string]int64{bench.LatencyBaseline: 10 * 50, bench.LatencyDeliver: 20 * 40, bench.LatencyAfter: 10 * 40} {
+		if n := o.Latency[name].Count(); n != want {
+			t.Errorf("%s has %d deliveries, want %d", name, n, want)
+		}
 	}
-	if o.Figures[0].Value != 10 {
-		t.Errorf("figures %v", o.Figures)
+	want := []bench.Figure{
+		{Name: "readers that stopped reading", Value: 10},
+		{Name: "of those, cut off by the target", Value: 0},
+		{Name: "served when they read again", Value: 10},
+	}
+	if !slices.Equal(o.Figures, want) {
+		t.Errorf("figures %v, want %v", o.Figures, want)
 	}
 }
 

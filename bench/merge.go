@@ -30,6 +30,7 @@ func (r *run) result() *Result {
 	slices.SortFunc(res.Errors, func(a, b ErrorCount) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Kind, b.Kind))
 	})
+	res.addNote(res.toldOfSlow()...)
 	res.addNote(r.notes()...)
 	if len(r.sizes) == 2 {
 		res.Ledger = newLedger(r.sizes[0], r.sizes[1], r.SameHost, len(r.Config.URLs))

@@ -13,12 +13,14 @@ const (
 	atEcho
 	atDeliver
 	atBaseline
+	atAfter
 	atRejoin
 	latencies
 )
 
 func latencyNames() [latencies]string {
-	return [latencies]string{LatencyConnect, LatencyJoin, LatencyHeartbeat, LatencyEcho, LatencyDeliver, LatencyBaseline, LatencyRejoin}
+	return [latencies]string{LatencyConnect, LatencyJoin, LatencyHeartbeat, LatencyEcho, LatencyDeliver, LatencyBaseline,
+		LatencyAfter, LatencyRejoin}
 }
 
 // recorderShards keeps the loops out of each other's way.

@@ -66,6 +66,13 @@ func (r *room) send(by *user, others bool) (seq uint32, ok bool) {
 	return seq, true
 }
 
+// next is the number of the message that is sent next, as far as is known.
+func (r *room) next() uint32 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return uint32(len(r.messages))
+}
+
 // withdraw forgets a message that could not be sent.
 func (r *room) withdraw(seq uint32) {
 	r.mu.Lock()
@@ -132,7 +139,11 @@ func (u *user) note(seq uint32) bool {
 
 // deliveredLocked counts a delivery of a message of u's room. The user's lock is held.
 func (c *crowd) deliveredLocked(u *user, m mark) {
-	if u.state != joined || m.seq < u.since || int(m.seq) >= c.maxMessages() || u.flags&deaf != 0 {
+	if u.flags&deaf != 0 {
+		c.script.heard(u, m)
+		return
+	}
+	if u.state != joined || m.seq < u.since || int(m.seq) >= c.maxMessages() {
 		return
 	}
 	after := time.Duration(c.clock() - m.due)

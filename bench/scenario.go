@@ -2,11 +2,14 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/dormouse-ws/dormouse/poller"
 )
 
 // A script is what the users of a scenario do once they are there. Its event methods are called with the
@@ -20,17 +23,24 @@ type script interface {
 	answered(u *user) // a request was answered, or timed out
 	closed(u *user)   // its connection is gone, or could not be begun
 
+	// Of those who have stopped reading: a delivery came, which counts for nothing else; and the target
+	// has ended the connection, with what it has said about that.
+	heard(u *user, m mark)
+	cutOff(u *user, said error)
+
 	outcome(o *Outcome) // adds what only this scenario knows
 }
 
 // A still script does nothing. Others embed it.
 type still struct{}
 
-func (still) joined(*user)     {}
-func (still) refused(*user)    {}
-func (still) answered(*user)   {}
-func (still) closed(*user)     {}
-func (still) outcome(*Outcome) {}
+func (still) joined(*user)        {}
+func (still) refused(*user)       {}
+func (still) answered(*user)      {}
+func (still) closed(*user)        {}
+func (still) heard(*user, mark)   {}
+func (still) cutOff(*user, error) {}
+func (still) outcome(*Outcome)    {}
 
 func newScript(cfg Config) script {
 	switch cfg.Scenario {
@@ -106,8 +116,7 @@ func (c *crowd) shout(u *user, due int64) shot {
 	}
 	if err := u.pushLocked(u.nextRefLocked(), seq, due); err != nil {
 		r.withdraw(seq)
-		c.fail(err)
-		return refused
+		return c.pushFailed(err)
 	}
 	c.counts.sent.Add(1)
 	return sent
@@ -128,12 +137,20 @@ func (c *crowd) request(u *user, due int64) shot {
 	u.link.SetDeadline(c.cfg.Timeout)
 	if err := u.pushLocked(u.await, u.await, due); err != nil {
 		u.await = 0
-		c.fail(err)
-		return refused
+		return c.pushFailed(err)
 	}
 	c.awaiting.Add(1)
 	c.counts.sent.Add(1)
 	return sent
+}
+
+// pushFailed is what a push comes to that was not sent.
+func (c *crowd) pushFailed(err error) shot {
+	if errors.Is(err, poller.ErrClosed) {
+		return notNow // its end is on the way to us, and is counted for what it is
+	}
+	c.fail(err)
+	return refused
 }
 
 func (u *user) pushLocked(ref, seq uint32, due int64) error {

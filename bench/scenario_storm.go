@@ -117,11 +117,11 @@ func (s *storm) outcome(o *Outcome) {
 	}
 	if all := s.all.Load(); all > 0 {
 		if 2*s.behind > time.Duration(all-s.at) {
-			o.Notes = append(o.Notes, fmt.Sprintf("The generator itself took %v to begin all connects, which is most of the time that it took: "+
-				"the target may be faster than it could show. Share the load among --agents.", s.behind.Round(time.Millisecond)))
+			o.Notes = append(o.Notes, fmt.Sprintf("The generator itself took %s to begin all connects, which is most of the time that it took: "+
+				"the target may be faster than it could show. Share the load among --agents.", inWords(s.behind)))
 		}
 		o.Figures = append(o.Figures, Figure{"all joined again after", time.Duration(all - s.at).Seconds(), "s"})
 	} else if left := s.away.Load(); left > 0 {
-		o.Notes = append(o.Notes, fmt.Sprintf("%d of %d users had not joined again when the time was over (--duration).", left, s.total))
+		o.Notes = append(o.Notes, fmt.Sprintf("%s of %s users had not joined again when the time was over (--duration).", grouped(int64(left)), grouped(int64(s.total))))
 	}
 }

@@ -42,7 +42,7 @@ func TestSendsOne(t *testing.T) {
 	for _, row := range []struct {
 		scenario string
 		sent     int64
-	}{{"broadcast", 1}, {"rooms", 1}, {"echo", 1}, {"slow", 2}} { // slow: one with and one without those who do not read
+	}{{"broadcast", 1}, {"rooms", 1}, {"echo", 1}, {"slow", 3}} { // slow: one before some stop reading, one while they do not, and one after
 		t.Run(row.scenario, func(t *testing.T) {
 			t.Parallel()
 			cfg := lossy(startHostile(t, &hostile{}), row.scenario)
@@ -97,5 +97,30 @@ func TestChatRefused(t *testing.T) {
 	a, o := accountOf(t, cfg)
 	if n := o.Counts; n.Joins == 0 || n.Errors != first || len(o.Errors) != 1 || a.Missing != 0 || a.Extra != 0 {
 		t.Errorf("%+v, %+v, %+v", n, o.Errors, a)
+	}
+}
+
+// TestShoutBehindTheEnd: a connection that the target has just ended takes no message, which is no error beside
+// that of its end, and another user sends it.
+func TestShoutBehindTheEnd(t *testing.T) {
+	cfg, err := Config{Scenario: "broadcast", URLs: []string{"ws://127.0.0.1:1"}, Connections: 1}.Check()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := newCrowd(t.Context(), cfg, newScript(cfg), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.disperse()
+	u := c.arrive()
+	u.mu.Lock()
+	u.state = joined // and has no link, as once OnClose was called
+	u.mu.Unlock()
+	got := c.shout(u, 0)
+	u.mu.Lock()
+	u.state = absent
+	u.mu.Unlock()
+	if n := len(c.errorCounts()); got != notNow || n != 0 {
+		t.Errorf("%v, %d kinds of errors", got, n)
 	}
 }

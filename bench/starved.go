@@ -59,16 +59,16 @@ func starved(points []Point) (reasons []string) {
 		enough = starvedHint
 	}
 	if b := s.worst.behind(); b > starvedBehind {
-		reasons = append(reasons, fmt.Sprintf("The generator was %v behind in second %d: the longest times are its own.",
-			b.Round(time.Millisecond), s.worst.Second))
+		reasons = append(reasons, fmt.Sprintf("The generator was %s behind in second %d: the longest times are its own.",
+			inWords(b), s.worst.Second))
 	}
 	if s.lateShare() > enough*starvedLate && s.late >= starvedLateMin {
-		reasons = append(reasons, fmt.Sprintf("The generator was more than %v late with %s of %s arrivals and sends (%.1f %%), at most %v.",
-			LateAfter, grouped(s.late), grouped(s.due), 100*s.lateShare(), s.lateMax.Round(time.Millisecond)))
+		reasons = append(reasons, fmt.Sprintf("The generator was more than %s late with %s of %s arrivals and sends (%.1f %%), at most %s.",
+			inWords(LateAfter), grouped(s.late), grouped(s.due), 100*s.lateShare(), inWords(s.lateMax)))
 	}
 	if s.lostShare() > enough*starvedLost {
-		reasons = append(reasons, fmt.Sprintf("The generator stood still for more than %v in %d of %d seconds, at most %v.",
-			LateAfter, s.stalled, s.seconds, s.stallMax.Round(time.Millisecond)))
+		reasons = append(reasons, fmt.Sprintf("The generator stood still for more than %s in %d of %d seconds, at most %s.",
+			inWords(LateAfter), s.stalled, s.seconds, inWords(s.stallMax)))
 	}
 	if len(reasons) > 0 {
 		reasons = append(reasons, s.cause())
@@ -84,8 +84,8 @@ func hampered(points []Point) string {
 	if part < 0.01 || s.late < starvedLateMin && s.lostShare() < 0.01 || len(starved(points)) > 0 {
 		return ""
 	}
-	return fmt.Sprintf("The generator was held up for more than %v in %.1f %% of the time or of its sends: "+
-		"times beyond the %.0fth percentile may be its own. %s", LateAfter, 100*part, 100*(1-part), s.cause())
+	return fmt.Sprintf("The generator was held up for more than %s in %.1f %% of the time or of its sends: "+
+		"times beyond the %.0fth percentile may be its own. %s", inWords(LateAfter), 100*part, 100*(1-part), s.cause())
 }
 
 // cause says what has held the generator up, and what to do.

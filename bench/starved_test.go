@@ -51,21 +51,21 @@ func TestStarved(t *testing.T) {
 		{"all processors busy, and all in time", with(healthy(30), 0, 30, busy), nil},
 
 		{"stopped for 700 ms", with(healthy(30), 12, 13, func(h *Health) { late(700, 700*ms)(h); h.Lag = 698 * ms }),
-			[]string{"700ms behind in second 13", "was it stopped"}},
+			[]string{"700 ms behind in second 13", "was it stopped"}},
 		{"stopped for 700 ms between sends", with(healthy(30), 12, 13, lag(698*ms)),
-			[]string{"698ms behind in second 13", "was it stopped"}},
+			[]string{"698 ms behind in second 13", "was it stopped"}},
 		{"one send of a few comes far too late", with(healthy(30), 12, 13, late(1, 300*ms)),
-			[]string{"300ms behind in second 13", "from one thread"}},
+			[]string{"300 ms behind in second 13", "from one thread"}},
 		{"a cgroup with a tenth of a processor", with(healthy(5), 0, 5, func(h *Health) {
 			late(700, 93*ms)(h)
 			h.Lag, h.CPU, h.Waited = 90*ms, 0.99, 2.7
-		}), []string{"late with 3,500 of 5,000 arrivals and sends (70.0 %), at most 93ms", "stood still for more than 10ms in 5 of 5 seconds, at most 90ms", "It used 99 % of its processors"}},
+		}), []string{"late with 3,500 of 5,000 arrivals and sends (70.0 %), at most 93 ms", "stood still for more than 10 ms in 5 of 5 seconds, at most 90 ms", "It used 99 % of its processors"}},
 		{"nice 19 beside busy programs", with(healthy(10), 0, 10, func(h *Health) {
 			late(900, 200*ms)(h)
 			h.Lag, h.CPU, h.Waited = 120*ms, 0.02, 2.4
 		}), []string{"(90.0 %)", "in 10 of 10 seconds", "waited for processors (2.4 of them"}},
 		{"the rate is too much for one thread", with(healthy(10), 0, 10, late(1000, 2*time.Second)),
-			[]string{"2s behind", "(100.0 %)", "from one thread"}},
+			[]string{"2 s behind", "(100.0 %)", "from one thread"}},
 		{"no processor to spare, and some late", with(with(healthy(30), 0, 10, busy), 0, 10, late(50, 20*ms)),
 			[]string{"(1.7 %)", "It used 99 %"}},
 		{"no processor to spare in a few seconds, and some late", with(with(healthy(30), 0, 3, busy), 0, 10, late(50, 20*ms)), nil},

@@ -46,7 +46,7 @@ func newTarget(cfg *Config, raw string) (*target, error) {
 	}
 	t := &target{url: raw}
 	if err := t.readHost(u); err != nil {
-		return nil, fmt.Errorf("the URL %q %w", raw, err)
+		return nil, fmt.Errorf("the URL %q %w", u.Redacted(), err) // it may hold a password
 	}
 	if err := t.readPath(u, cfg.Protocol); err != nil {
 		return nil, fmt.Errorf("the URL %q %w", raw, err)

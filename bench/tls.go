@@ -18,6 +18,7 @@ type link interface {
 	CloseWith(last []byte)
 	Abort(reason error)
 	SetDeadline(d time.Duration)
+	Resume()
 }
 
 // A tlsLink is TLS on a connection of the engine, between that and the next handler: an idle one holds no
@@ -275,6 +276,17 @@ func (l *tlsLink) Abort(reason error) {
 
 // SetDeadline implements link.
 func (l *tlsLink) SetDeadline(d time.Duration) { l.conn.SetDeadline(d) }
+
+// Resume implements link: the next handler pauses the connection itself, which it is given.
+func (l *tlsLink) Resume() { l.conn.Resume() }
+
+// SetReadBuffer is the connection's, if that has it.
+func (l *tlsLink) SetReadBuffer(bytes int) error {
+	if b, ok := l.conn.(interface{ SetReadBuffer(int) error }); ok {
+		return b.SetReadBuffer(bytes)
+	}
+	return nil
+}
 
 func (l *tlsLink) is(s tlsState) bool {
 	l.mu.Lock()

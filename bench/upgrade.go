@@ -16,6 +16,7 @@ type upgradeError struct {
 	kind   upgradeKind
 	status int    // of upgradeRefused
 	detail string // of upgradeRefused, what follows the status, or a redirection's Location; of upgradeWrong, what is wrong
+	retry  string // of upgradeRefused: its Retry-After
 }
 
 type upgradeKind uint8
@@ -39,7 +40,11 @@ func (e *upgradeError) Error() string {
 	case upgradeWrong:
 		return "the answer to the upgrade is no WebSocket: " + e.detail
 	}
-	return "the upgrade was answered with " + strconv.Itoa(e.status) + " " + printable(e.detail)
+	said := "the upgrade was answered with " + strconv.Itoa(e.status) + " " + printable(e.detail)
+	if e.retry != "" {
+		said += ", and Retry-After: " + printable(e.retry)
+	}
+	return said
 }
 
 // readUpgrade reads the response to an upgrade with key. head is all that came so far. n is where frames
@@ -87,6 +92,7 @@ type upgradeResponse struct {
 	status   int
 	reason   []byte
 	location []byte
+	retry    []byte // Retry-After: a number of seconds, or a date
 
 	minor      byte // of the version, in ASCII
 	upgrade    bool
@@ -142,6 +148,8 @@ func (r *upgradeResponse) field(line []byte, key [24]byte) {
 		r.protocol = true
 	case isASCIIFold(name, "location"):
 		r.location = value
+	case isASCIIFold(name, "retry-after"):
+		r.retry = value
 	}
 }
 
@@ -154,7 +162,7 @@ func (r *upgradeResponse) check() error {
 		if r.status/100 == 3 && len(r.location) > 0 {
 			detail = r.location
 		}
-		return &upgradeError{kind: upgradeRefused, status: r.status, detail: string(detail)}
+		return &upgradeError{kind: upgradeRefused, status: r.status, detail: string(detail), retry: string(r.retry)}
 	case r.minor == '0':
 		wrong = "a 101 of HTTP/1.0"
 	case r.malformed:

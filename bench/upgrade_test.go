@@ -121,6 +121,7 @@ func TestUpgradeHeadLimit(t *testing.T) {
 
 func TestUpgradeErrorText(t *testing.T) {
 	for head, want := range map[string]string{
+		"HTTP/1.1 503 Busy\r\nRETRY-AFTER: 7\r\n\r\n":           "the upgrade was answered with 503 Busy, and Retry-After: 7",
 		"HTTP/1.1 307 x\r\nLocation: http://x/\x1b[31m\r\n\r\n": `the upgrade was answered with 307 http://x/\x1b[31m`,
 		"HTTP/1.1 403 Forbidden\r\n\r\n":                        "the upgrade was answered with 403 Forbidden",
 		"HTTP/1.1 101 x\r\n\r\n":                                "the answer to the upgrade is no WebSocket: no header Upgrade: websocket",

@@ -54,7 +54,8 @@ type flags uint8
 
 const (
 	asked   flags = 1 << iota // we asked for the end of its connection
-	deaf                      // it does not read any more, on purpose
+	deaf                      // it has stopped reading on purpose, and counts no more
+	awake                     // deaf, and reads again
 	counted                   // it has arrived once
 	pending                   // it is neither joined nor refused nor lost since it was dialled
 )
@@ -156,8 +157,9 @@ func (u *user) leaveLocked(next uint32) {
 func (u *user) heartbeatLocked() {
 	now := u.crowd.now()
 	switch {
-	case u.state < upgraded || u.state == ending || u.flags&deaf != 0 || u.crowd.cfg.Protocol != Phoenix:
+	case u.state < upgraded || u.state == ending || u.crowd.cfg.Protocol != Phoenix:
 		return
+	case u.flags&deaf != 0: // it cannot see the answer, and the target is not to end it for being silent
 	case u.beat == 0:
 	case now-u.beat >= int64(u.crowd.cfg.Heartbeat/2): // less if we were held up
 		u.endLocked(errHeartbeatTimeout)
@@ -165,7 +167,9 @@ func (u *user) heartbeatLocked() {
 	default:
 		return
 	}
-	u.beat = now
+	if u.flags&deaf == 0 {
+		u.beat = now
+	}
 	u.beats = u.nextRefLocked()
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
@@ -194,7 +198,7 @@ func (u *user) hangUpLocked() {
 	if u.state == absent || u.state == ending {
 		return
 	}
-	if u.state == connecting || u.flags&deaf != 0 {
+	if u.state == connecting || u.flags&(deaf|awake) == deaf {
 		u.endLocked(nil)
 		return
 	}
@@ -247,10 +251,7 @@ func (u *user) OnClose(_ poller.Conn, reason error) {
 	c.counts.closed.Add(1)
 	if u.flags&asked == 0 {
 		c.outLocked(u, false)
-		if u.flags&deaf == 0 { // else it is what the target should do
-			c.counts.lost.Add(1)
-			c.fail(u.lostLocked(reason))
-		}
+		c.endedLocked(u, u.lostLocked(reason))
 	}
 	u.settleLocked()
 	u.state, u.link, u.await, u.beat = absent, nil, 0, 0

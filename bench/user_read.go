@@ -43,7 +43,7 @@ func (u *user) OnData(pc poller.Conn, data []byte) int {
 		k.dec.LimitBytes, k.msg.LimitBytes = u.crowd.maxBytes(), u.crowd.maxBytes()
 	}
 	u.readLocked(k, data)
-	if u.flags&deaf != 0 && u.state != ending {
+	if u.flags&(deaf|awake) == deaf && u.state != ending {
 		pc.Pause()
 	}
 	if u.state == ending || k.idle() {
@@ -161,8 +161,7 @@ func (u *user) closeLocked(p frame.Part) {
 		err = &closeError{code: uint16(code), reason: string(reason)}
 	}
 	u.crowd.outLocked(u, false)
-	u.crowd.counts.lost.Add(1)
-	u.crowd.fail(err)
+	u.crowd.endedLocked(u, err)
 	u.flags |= asked
 	u.state = ending
 	s := scratches.Get().(*scratch)
@@ -201,6 +200,9 @@ func (u *user) replyLocked(m inbound) {
 		c.counts.heartbeats.Add(1)
 		u.beat = 0
 	case m.ref != u.await:
+		if m.status == statusError && u.state == joined {
+			c.fail(&pushError{reason: string(m.payload)}) // of a message that is to be broadcast, and will not be
+		}
 	case u.state == joining:
 		u.await = 0
 		u.link.SetDeadline(0)

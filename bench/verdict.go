@@ -12,7 +12,10 @@ import (
 // was the bottleneck; then the reasons of both are given.
 func (r *Result) judge(t *tally) {
 	failed := append(r.nothingWorked(), t.unbalanced()...)
-	invalid := slices.Concat(r.lostGenerators(), starved(r.Points), r.unsureClocks())
+	invalid := slices.Concat(r.lostGenerators(), r.unsureClocks())
+	if r.Counts.Upgrades > 0 { // else there is no time that could be the generator's own
+		invalid = slices.Concat(r.lostGenerators(), starved(r.Points), r.unsureClocks())
+	}
 	switch {
 	case len(failed) > 0:
 		r.Verdict = Failed
@@ -31,7 +34,7 @@ func (r *Result) nothingWorked() []string {
 	case r.Stopped && n.Errors == 0:
 		return nil // it was stopped before anything could work
 	case n.Upgrades == 0:
-		return []string{fmt.Sprintf("None of %d connections was established%s.", n.Dials, r.worstError())}
+		return []string{fmt.Sprintf("None of %s connections was established%s.", grouped(n.Dials), r.worstError())}
 	case n.Joins == 0 && r.Config.Protocol == Phoenix:
 		return []string{fmt.Sprintf("Nobody could join %s%s.", r.Config.Topic, r.worstError())}
 	}
@@ -49,24 +52,14 @@ func (r *Result) manyMissing() []string {
 		return nil
 	}
 	n := r.Counts
-	missing := n.Users - n.Joined - r.deaf()
+	missing := n.Users - n.Joined - r.count(figureDeaf)
 	if r.Stopped { // who has not come by then is not missing, who was cut off is
 		missing = min(missing, n.Lost)
 	}
 	if float64(missing) > missingShare*float64(n.Users) {
-		return []string{fmt.Sprintf("%d of %d users were not there at the end%s.", missing, n.Users, r.worstError())}
+		return []string{fmt.Sprintf("%s of %s users were not there at the end%s.", grouped(missing), grouped(n.Users), r.worstError())}
 	}
 	return nil
-}
-
-// deaf is how many users stopped reading on purpose.
-func (r *Result) deaf() int64 {
-	for _, f := range r.Figures {
-		if f.Name == figureDeaf {
-			return int64(f.Value)
-		}
-	}
-	return 0
 }
 
 // worstError names the error that occurred most, as the end of a sentence.
@@ -84,17 +77,17 @@ func (r *Result) worstError() string {
 // unbalanced says what was sent and did not come, or came and was not expected.
 func (t *tally) unbalanced() (reasons []string) {
 	if t.Missing > 0 {
-		reasons = append(reasons, fmt.Sprintf("%d of %d deliveries are missing: %s.", t.Missing, t.Expected, t.shortTopics()))
+		reasons = append(reasons, fmt.Sprintf("%s of %s deliveries are missing: %s.", grouped(t.Missing), grouped(t.Expected), t.shortTopics()))
 	}
 	if t.Extra > 0 {
-		reasons = append(reasons, fmt.Sprintf("%d deliveries came that had come already, or that nobody had sent.", t.Extra))
+		reasons = append(reasons, fmt.Sprintf("%s deliveries came that had come already, or that nobody had sent.", grouped(t.Extra)))
 	}
 	if t.Unanswered > 0 {
-		reasons = append(reasons, fmt.Sprintf("%d of %d requests were not answered.", t.Unanswered, t.Requests))
+		reasons = append(reasons, fmt.Sprintf("%s of %s requests were not answered.", grouped(t.Unanswered), grouped(t.Requests)))
 	}
 	if t.Unsent > 0 {
-		reasons = append(reasons, fmt.Sprintf("%d messages or requests were due and not sent: those who should have were gone, "+
-			"or waited for an answer until --timeout after the last was due.", t.Unsent))
+		reasons = append(reasons, fmt.Sprintf("%s messages or requests were due and not sent: those who should have were gone, "+
+			"or waited for an answer until --timeout after the last was due.", grouped(t.Unsent)))
 	}
 	return reasons
 }
@@ -108,7 +101,7 @@ func (t *tally) shortTopics() string {
 	})
 	var named []string
 	for _, topic := range topics[:min(len(topics), maxTopics)] {
-		named = append(named, fmt.Sprintf("%d on %s", t.short[topic], topic))
+		named = append(named, fmt.Sprintf("%s on %s", grouped(t.short[topic]), topic))
 	}
 	if more := len(topics) - maxTopics; more > 0 {
 		named = append(named, fmt.Sprintf("the rest on %d more topics", more))
@@ -143,8 +136,8 @@ func (r *Result) unsureClocks() []string {
 	for _, g := range r.Generators[1:] {
 		unsure := g.ClockError + r.Generators[0].ClockError
 		if half > 0 && unsure > half {
-			return []string{fmt.Sprintf("The clock of %s is known to within %v only, and half of the deliveries took less than %v: "+
-				"keep the machines' clocks in step (chrony, or PTP), or put the generators nearer to each other.", g.Name, unsure, half)}
+			return []string{fmt.Sprintf("The clock of %s is known to within %s only, and half of the deliveries took less than %s: "+
+				"keep the machines' clocks in step (chrony, or PTP), or put the generators nearer to each other.", g.Name, inWords(unsure), inWords(half))}
 		}
 	}
 	return nil

@@ -111,7 +111,7 @@ describe("agents", { concurrency: 3 }, () => {
   test("a loss is found, whoever has not got it", async (t) => {
     const server = await phoenix(t, "--lose", "1000");
     const agents = [await agent(t), await agent(t)];
-    const limits = ["--settle", "2s", ...conduct(agents)];
+    const limits = ["--settle", "15s", ...conduct(agents)];
     const run = await bench(t, "broadcast", "--url", server.ws, ...quick, ...traffic, ...limits);
     const seen = await server.stop();
     assert.equal(run.code, 1, `${run}`);
@@ -121,7 +121,7 @@ describe("agents", { concurrency: 3 }, () => {
   test("whole messages that nobody gets are missing at all agents", async (t) => {
     const server = await phoenix(t, "--swallow", "10");
     const agents = [await agent(t), await agent(t)];
-    const limits = ["--settle", "2s", ...conduct(agents)];
+    const limits = ["--settle", "15s", ...conduct(agents)];
     const run = await bench(t, "broadcast", "--url", server.ws, ...quick, ...traffic, ...limits);
     const seen = await server.stop();
     assert.equal(run.code, 1, `${run}`);

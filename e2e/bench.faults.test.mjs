@@ -10,7 +10,8 @@ const quick = ["--arrival-rate", "1000", "--plateau", "0"];
 
 async function run(t, serverFlags, scenario, ...flags) {
   const server = await phoenix(t, ...serverFlags);
-  const length = scenario === "connect" ? ["--hold", "100ms"] : ["--duration", "1s", "--settle", "5s"];
+  // What has not come when --settle is over is missing, also on a machine that is ten times slower.
+  const length = scenario === "connect" ? ["--hold", "100ms"] : ["--duration", "1s", "--settle", "20s"];
   const done = await bench(t, scenario, "--url", server.ws, ...quick, ...length, ...flags);
   return { done, seen: await server.stop() };
 }
@@ -21,10 +22,10 @@ const byTopic = (worst, of) =>
 
 describe("faults", { concurrency: 4 }, () => {
   test("one delivery in 10,000 is lost: how many, and on which topics", async (t) => {
-    const traffic = ["--connections", "300", "--rooms", "2", "--rate", "200", "--duration", "2s"];
+    const traffic = ["--connections", "200", "--rooms", "2", "--rate", "100", "--duration", "4s"];
     const { done, seen } = await run(t, ["--lose", "10000"], "rooms", ...traffic);
     failed(done);
-    assert.equal(seen.lost, 6); // 400 messages to 150 each
+    assert.equal(seen.lost, 4); // 400 messages to 100 each
     const { missing, expected, received, extra, worst } = done.result.account;
     assert.deepEqual([missing, expected, received, extra], [seen.lost, seen.due, seen.delivered, 0]);
     assert.deepEqual(

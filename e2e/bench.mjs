@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { build, owned, temporaryFolder, within } from "./support.mjs";
 
 // How long a run may take. Generous: runs end by themselves, and only a failing one is waited for so long.
-const patienceMs = 30_000;
+const patienceMs = 120_000;
 
 // Process is a program whose lines are read while it runs.
 export class Process {

@@ -60,7 +60,7 @@ async function started(run) {
 describe("signals", { concurrency: 3 }, () => {
   test("a generator that gets no processor for a second says that its figures are worth nothing", async (t) => {
     const server = await phoenix(t);
-    const run = await begin(t, server, "broadcast", "--rate", "50", "--duration", "4s", "--heartbeat", "500ms");
+    const run = await begin(t, server, "broadcast", "--rate", "50", "--duration", "6s", "--heartbeat", "30s");
     run.kill("SIGSTOP");
     await pause(1_200);
     run.kill("SIGCONT");
@@ -101,6 +101,7 @@ describe("signals", { concurrency: 3 }, () => {
       assert.equal(stopped, true);
       worked(run);
       assert.match(run.stdout, /interrupt|stopped/i, `${run}`);
+      await server.until(({ open }) => open === 0, "the end of all users");
       const seen = await server.stop();
       assert.deepEqual([account.messages, account.received, counts.joins], [seen.shouts, seen.due, seen.joins]);
       assert.deepEqual(seen.closed, { 1000: 200 });

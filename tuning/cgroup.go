@@ -106,8 +106,11 @@ type hierarchy struct {
 }
 
 // hierarchy returns a controller's; one without dirs if there is none.
-func (h *Host) hierarchy(controller string) hierarchy {
-	groups, _ := h.text("proc/self/cgroup")
+func (h *Host) hierarchy(controller string) hierarchy { return h.hierarchyOf("self", controller) }
+
+// hierarchyOf is hierarchy for another process, as this one sees it.
+func (h *Host) hierarchyOf(process, controller string) hierarchy {
+	groups, _ := h.text("proc/" + process + "/cgroup")
 	info, _ := h.text("proc/self/mountinfo")
 	mounts := parseMounts(info)
 	memberships := parseMemberships(groups)

@@ -65,40 +65,41 @@ func (h *Host) limit(name string) (int64, bool, error) {
 }
 
 // hardLimits returns memory.max, or memory.limit_in_bytes: beyond it a process is killed.
-func (h *Host) hardLimits() ([]limit, error) {
+func (h *Host) hardLimits(g Goal) ([]limit, error) {
 	y := h.hierarchy("memory")
 	if y.v2 {
-		return h.memoryLimitsIn(y, "memory.max")
+		return h.memoryLimitsIn(g, y, "memory.max")
 	}
-	return h.memoryLimitsIn(y, "memory.limit_in_bytes")
+	return h.memoryLimitsIn(g, y, "memory.limit_in_bytes")
 }
 
 // highLimits returns memory.high: beyond it a process is held up. Version 1 has none.
-func (h *Host) highLimits() ([]limit, error) {
+func (h *Host) highLimits(g Goal) ([]limit, error) {
 	y := h.hierarchy("memory")
 	if !y.v2 {
 		return nil, nil
 	}
-	return h.memoryLimitsIn(y, "memory.high")
+	return h.memoryLimitsIn(g, y, "memory.high")
 }
 
 // memoryLimits returns both.
-func (h *Host) memoryLimits() ([]limit, error) {
-	hard, err := h.hardLimits()
-	high, err2 := h.highLimits()
+func (h *Host) memoryLimits(g Goal) ([]limit, error) {
+	hard, err := h.hardLimits(g)
+	high, err2 := h.highLimits(g)
 	return append(hard, high...), errors.Join(err, err2)
 }
 
 // memoryLimitsIn is limits for memory. Page cache that nothing has used lately is not taken for used: the kernel
-// gives it up first.
-func (h *Host) memoryLimitsIn(y hierarchy, file string) ([]limit, error) {
+// gives it up first. Neither is what holders of the goal in that cgroup have.
+func (h *Host) memoryLimitsIn(g Goal, y hierarchy, file string) ([]limit, error) {
 	used, cache := "memory.usage_in_bytes", "total_inactive_file"
 	if y.v2 {
 		used, cache = "memory.current", "inactive_file"
 	}
 	all, err := h.limits(y.dirs, file, used)
 	for i, l := range all {
-		all[i].used = max(0, l.used-h.stat(path.Join(l.dir, "memory.stat"), cache))
+		held, _ := h.heldIn(g, l.dir, "memory")
+		all[i].used = max(0, l.used-h.stat(path.Join(l.dir, "memory.stat"), cache)-held)
 	}
 	return all, err
 }

@@ -148,7 +148,7 @@ func TestTightestOfAllLevels(t *testing.T) {
 		"sys/fs/cgroup/a/memory.stat":      "anon 1\ninactive_file 300\nactive_file 7\n",
 		"sys/fs/cgroup/a/b/memory.high":    "max\n",
 	}))
-	limits, err := h.memoryLimits()
+	limits, err := h.memoryLimits(Goal{})
 	if err != nil || len(limits) != 2 {
 		t.Fatalf("got %v, %v; want two limits", limits, err)
 	}

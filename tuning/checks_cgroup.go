@@ -19,7 +19,7 @@ func cgroupChecks() []Check {
 			Source: v2 + "; " + v1,
 			Role:   Both, Blocks: true,
 			examine: func(c *Check, h *Host, g Goal) Finding {
-				limits, err := h.hardLimits()
+				limits, err := h.hardLimits(g)
 				return c.memory(h, g, limits, err, "MemoryMax")
 			},
 		},
@@ -30,7 +30,7 @@ func cgroupChecks() []Check {
 			Source: v2 + "; mem_cgroup_handle_over_high in mm/memcontrol.c",
 			Role:   Both, Blocks: true,
 			examine: func(c *Check, h *Host, g Goal) Finding {
-				limits, err := h.highLimits()
+				limits, err := h.highLimits(g)
 				return c.memory(h, g, limits, err, "MemoryHigh")
 			},
 		},
@@ -172,6 +172,8 @@ func examineThreads(c *Check, h *Host, g Goal) Finding {
 	f := c.finding(OK)
 	f.Value = strconv.FormatInt(l.bound, 10)
 	threads := g.ends() * int64(2*h.cpus()+16)
+	_, held := h.heldIn(g, l.dir, "pids")
+	l.used = max(0, l.used-held)
 	need := l.used + threads
 	f.Needed = strconv.FormatInt(need, 10)
 	f.Because = fmt.Sprintf("%d in use in /%s + %d processes x (2 x %d processors + 16 that wait in system calls)",

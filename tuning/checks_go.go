@@ -76,9 +76,9 @@ func (h *Host) goMemory(g Goal) (goMemory, error) {
 	v := goMemory{bound: math.MaxInt64}
 	left := v.bound
 	if total, ok := h.meminfo("MemTotal"); ok {
-		v.bound, v.from, left = total, "MemTotal", total
+		v.bound, v.from, left = total, "MemTotal", total // whoever uses it
 	}
-	limits, err := h.memoryLimits()
+	limits, err := h.memoryLimits(g)
 	if l, ok := tightest(limits); ok && l.left() < left {
 		v.bound, v.from, v.cgroup, left = l.bound, l.String(), true, l.left()
 	}

@@ -54,6 +54,7 @@ func examineOvercommit(c *Check, h *Host, g Goal) Finding {
 	if !ok || !okUsed {
 		return c.unreadable(h, "proc/meminfo", &GarbageError{Path: "/proc/meminfo"})
 	}
+	used = max(0, used-g.heldCommitted())
 	m := newModel(h, g)
 	needed := func(n int64) int64 { return m.user(n) + int64(len(m.processes))*mappedBytes }
 	left := max(0, limit-used-overcommitReserve)

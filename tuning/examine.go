@@ -13,6 +13,10 @@ type Report struct {
 
 	Prediction Prediction `json:"prediction"`
 
+	// Held has the processes that hold some of the connections already. What they use is not in what
+	// Findings and Prediction call in use, and is in what is available.
+	Held []Holder `json:"held,omitempty"`
+
 	// Holds is how many connections the host can hold as it is, StoppedBy the name of what stops
 	// the next one: a Finding's, or "memory".
 	Holds     int64  `json:"holds"`
@@ -41,7 +45,10 @@ func Examine(h *Host, g Goal) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Goal: g, Machine: h.machine(), Prediction: predict(h, g)}
+	if g.held, err = findHolders(h, g); err != nil {
+		return nil, err
+	}
+	r := &Report{Goal: g, Machine: h.machine(), Prediction: predict(h, g), Held: g.held}
 	for _, c := range Checks() {
 		if c.Role&g.Role == 0 {
 			continue

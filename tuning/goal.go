@@ -60,6 +60,13 @@ type Goal struct {
 	// 127.0.0.0/8 is there to connect from.
 	Sources int `json:"sources,omitempty"`
 	Targets int `json:"targets,omitempty"`
+
+	// HeldBy has the numbers of the processes that hold some of the connections already: what they use is
+	// part of what the goal needs, and not beside it. nil: those that are found, as every dormouse serve
+	// for a Server; empty: none.
+	HeldBy []int `json:"heldBy,omitempty"`
+
+	held []Holder // what they are found to have
 }
 
 // MaxConnections bounds a Goal: what fs.nr_open can be at most (sysctl_nr_open_max in fs/file.c) is

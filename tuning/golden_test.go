@@ -59,7 +59,7 @@ func goldenFor(host string) []string {
 		return []string{"server-2m", "server-15000", "both-100k"}
 	case "loadgen":
 		return []string{"loadgen-1m"}
-	case "vm-hybrid":
+	case "vm-hybrid", "beside":
 		return []string{"both-100k"}
 	case "container-v1", "container-v2", "no-conntrack":
 		return []string{"server-100k"}
@@ -77,7 +77,7 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			var plain, json bytes.Buffer
-			if err := r.WriteText(&plain, false); err != nil {
+			if err := r.WriteText(&plain, Terminal{}); err != nil {
 				t.Fatal(err)
 			}
 			golden(t, wanted, host+"."+goal+".txt", plain.Bytes())
@@ -160,7 +160,7 @@ func TestRecordedHosts(t *testing.T) {
 			}
 			checkReport(t, host, r)
 			for line := range strings.Lines(text(t, r, false)) {
-				if n := utf8.RuneCountInString(line) - 1; n > lineWidth && !isCommand(strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "now"))) {
+				if n := utf8.RuneCountInString(line) - 1; n > defaultColumns && !isCommand(strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "now"))) {
 					t.Errorf("%s: %d columns: %q", host, n, line)
 				}
 			}
@@ -208,7 +208,7 @@ func TestRecordingsAreAnonymous(t *testing.T) {
 
 // Names of the shapes that tests of this package count on.
 func TestShapes(t *testing.T) {
-	want := []string{"advice", "container-v1", "container-v2", "loadgen", "no-conntrack", "stock-debian", "tuned-host", "unreadable", "vm-hybrid"}
+	want := []string{"advice", "beside", "container-v1", "container-v2", "loadgen", "no-conntrack", "stock-debian", "tuned-host", "unreadable", "vm-hybrid"}
 	if got := recordedHosts(t); !slices.Equal(got, want) {
 		t.Errorf("the recordings are %v, want %v", got, want)
 	}

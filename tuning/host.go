@@ -3,12 +3,15 @@ package tuning
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // A Host is what can be known of a host: the files below /proc, /sys, /etc, /run and of systemd below /usr
@@ -23,6 +26,7 @@ type Host struct {
 // files is a tree of files. Names are as in io/fs: proc/sys/fs/nr_open. Errors are as of package os, so that
 // fs.ErrNotExist and fs.ErrPermission can be told.
 type files interface {
+	// ReadFile of proc/PID/fd, which is a directory, returns how many descriptors the process has.
 	ReadFile(name string) ([]byte, error)
 	ReadDir(name string) ([]string, error) // base names, sorted
 }
@@ -36,7 +40,39 @@ func ThisHost() *Host {
 type tree string
 
 func (t tree) ReadFile(name string) ([]byte, error) {
+	if ok, _ := path.Match("proc/*/fd", name); ok {
+		return countDescriptors(path.Join(string(t), name))
+	}
 	return os.ReadFile(path.Join(string(t), name))
+}
+
+// countDescriptors counts what is in a directory as /proc/PID/fd. Since Linux 6.2 its size says so, to everybody
+// (proc_fd_getattr in fs/proc/fd.c); before that it has to be read, by root or the process's own user.
+func countDescriptors(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	var fs unix.Statfs_t
+	if unix.Statfs(name, &fs) == nil && fs.Type == unix.PROC_SUPER_MAGIC && info.Size() > 0 {
+		return fmt.Appendln(nil, info.Size()), nil
+	}
+	d, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	n := 0
+	for {
+		names, err := d.Readdirnames(4096)
+		n += len(names)
+		if errors.Is(err, io.EOF) {
+			return fmt.Appendln(nil, n), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 }
 
 func (t tree) ReadDir(name string) ([]string, error) {
@@ -156,7 +192,12 @@ func (h *Host) cpus() int {
 
 // meminfo returns a line of /proc/meminfo in bytes.
 func (h *Host) meminfo(word string) (int64, bool) {
-	s, ok := h.line("proc/meminfo", word)
+	return h.kibibytes("proc/meminfo", word)
+}
+
+// kibibytes returns a line of a file that ends in kB, in bytes.
+func (h *Host) kibibytes(name, word string) (int64, bool) {
+	s, ok := h.line(name, word)
 	s, unit := strings.CutSuffix(s, " kB")
 	kib, err := strconv.ParseInt(s, 10, 64)
 	return kib << 10, ok && unit && err == nil && kib >= 0 && kib < 1<<50

@@ -48,6 +48,7 @@ func TestHosts(t *testing.T) {
 			"fs.file-max": Raise, "net.ipv4.tcp_rmem": Raise, "net.ipv4.tcp_wmem": Raise, "net.ipv4.tcp_moderate_rcvbuf": Set, "net.ipv4.tcp_syncookies": Set,
 			"limits.conf": Set, "net.netfilter.nf_conntrack_max": Raise, "net.core.somaxconn": Raise, "net.ipv4.tcp_abort_on_overflow": Set,
 		}},
+		{"beside", Goal{Connections: 10_000, Role: Both}, 20_000 - 1024, "RLIMIT_NOFILE", "hybrid", false, map[string]Verdict{"fs.file-max": OK}},
 		{"vm-hybrid", Goal{Connections: 100_000, Role: Both}, 20_000 - 1024, "RLIMIT_NOFILE", "hybrid", false, map[string]Verdict{"fs.nr_open": OK}},
 	} {
 		r, err := Examine(recordedHost(t, c.host), c.goal)

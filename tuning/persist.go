@@ -38,11 +38,14 @@ func (c *fileChange) step() Step { return c.Step }
 // planFiles has a change for each file, and says which settings another file would undo at the next boot.
 func (t Tuner) planFiles(r *Report, s *state) []change {
 	all := t.withWritten(settingsOf(r))
-	text, lines := t.persistedText(r.Goal, all)
-	sysctls := t.planFile(sysctlConf, text, s)
-	changes := []change{sysctls}
+	text, lines := t.persistedText(r.Goal, all, s)
+	sysctls, changes := change(noChange{Outcome: Already}), []change(nil)
+	if len(lines) > 0 || !t.missing(sysctlConf) {
+		sysctls = t.planFile(sysctlConf, text, s)
+		changes = append(changes, sysctls)
+	}
 	later := t.laterSysctls()
-	nrOpen := int64(nrOpenDefault)
+	nrOpen := t.nrOpenAtBoot()
 	for _, l := range lines {
 		c, overruled := later.overrules(l)
 		if overruled {
@@ -66,13 +69,22 @@ func (t Tuner) planFiles(r *Report, s *state) []change {
 		}
 		changes = append(changes, keepHigher(c))
 	}
-	if text := tmpfilesText(all); text != "" {
+	if text := t.tmpfilesText(all, s); text != "" {
 		changes = append(changes, t.planFile(tmpfilesConf, text, s))
 	}
 	if text := t.modulesText(lines); text != "" {
 		changes = append(changes, t.planFile(modulesConf, text, s))
 	}
 	return changes
+}
+
+// nrOpenAtBoot is fs.nr_open after the next boot where our file does not have it.
+func (t Tuner) nrOpenAtBoot() int64 {
+	value, _ := t.bootFiles().last(nrOpenFile)
+	if v, err := strconv.ParseInt(value, 10, 64); err == nil {
+		return v
+	}
+	return nrOpenDefault
 }
 
 // planFile is a fileChange, or what there is to say instead.

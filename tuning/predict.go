@@ -26,7 +26,7 @@ type Prediction struct {
 	// before those are rounded.
 	Total int64 `json:"total"`
 
-	// Available is what may be used, in bytes, and AvailableFrom who says so: MemAvailable, a cgroup's
+	// Available is what may be used, in bytes, with what Report.Held has of it already, and AvailableFrom who says so: MemAvailable, a cgroup's
 	// memory.max, --memory. Unbounded and "" if it cannot be read.
 	Available     int64  `json:"available"`
 	AvailableFrom string `json:"availableFrom"`
@@ -199,9 +199,10 @@ func (h *Host) available(g Goal) (bytes int64, from string) {
 		}
 	}
 	if free, ok := h.meminfo("MemAvailable"); ok {
+		free += g.heldMemory()
 		least(free-reserveBytes(free), "MemAvailable")
 	}
-	limits, _ := h.memoryLimits() // what cannot be read, the checks of it say
+	limits, _ := h.memoryLimits(g) // what cannot be read, the checks of it say
 	for _, l := range limits {
 		least(l.left(), l.String())
 	}

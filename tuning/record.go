@@ -19,9 +19,9 @@ import (
 // recordingHead opens a recording. It promises what withheld and trimmed keep.
 const recordingHead = `# What dormouse tune read of a host, and all that is needed to examine it elsewhere.
 # Of the environment it has the variables of the Go runtime alone. It has no name of the host, no address, no
-# command line, no user, no connection and no comment of a file below /etc; of systemd's units it has the
-# limits, of the mounts those of cgroups. Names of network interfaces (enx0a1b2c3d4e5f is an address too), of groups
-# and of cgroups are in it.
+# user, no connection and no comment of a file below /etc; of systemd's units it has the limits, of the mounts
+# those of cgroups, of all other processes dormouse serve and bench alone, and of their command lines these words.
+# Names of network interfaces (enx0a1b2c3d4e5f is an address too), of groups and of cgroups are in it.
 # What nobody should see can be deleted: a line "unreadable NAME" above the files, in place of a file, says so.
 `
 
@@ -43,7 +43,22 @@ func Record(h *Host, g Goal) ([]byte, error) {
 			}
 		}
 	}
+	r.forgetOthers()
 	return r.format(watched.env, watched.page)
+}
+
+// forgetOthers takes out which processes there are, but for those that may hold connections of a goal.
+func (r *recorder) forgetOthers() {
+	delete(r.listed, "proc")
+	delete(r.unreadable, "proc")
+	delete(r.failed, "proc")
+	another := func(name string) bool {
+		ok, _ := path.Match("proc/*/cmdline", name)
+		return ok && r.contents[name] == ""
+	}
+	maps.DeleteFunc(r.contents, func(name, _ string) bool { return another(name) })
+	maps.DeleteFunc(r.unreadable, func(name string, _ bool) bool { return another(name) })
+	maps.DeleteFunc(r.failed, func(name, _ string) bool { return another(name) })
 }
 
 func onlyRecorded(env func(string) string) func(string) string {
@@ -201,7 +216,9 @@ func withheld(name string) bool {
 		return !among(base, "netstat", "protocols", "snmp", "snmp6", "sockstat", "sockstat6", "softnet_stat") &&
 			dir != "proc/net/stat/"
 	case below("proc/"):
-		return !among(base, "cgroup", "limits", "mountinfo", "oom_score_adj", "status", "uid_map") || strings.Count(name, "/") != 2
+		pid, err := strconv.Atoi(path.Base(dir))
+		ofHolder := err == nil && pid > 0 && among(base, "cmdline", "fd")
+		return !among(base, "cgroup", "limits", "mountinfo", "oom_score_adj", "status", "uid_map") && !ofHolder || strings.Count(name, "/") != 2
 	}
 	return true
 }
@@ -217,6 +234,8 @@ func trimmed(name, content string) string {
 	dir, base := path.Split(name)
 	ofProcess := strings.HasPrefix(name, "proc/") && strings.Count(name, "/") == 2
 	switch {
+	case ofProcess && base == "cmdline":
+		return commandOf(content)
 	case ofSystemd(name):
 		trim = trimUnit
 	case strings.HasPrefix(dir, "etc/security/"):

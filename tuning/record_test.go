@@ -198,7 +198,7 @@ func TestRecordedErrorsAndDirectories(t *testing.T) {
 func TestRecordKeepsSecrets(t *testing.T) {
 	const secret = "s3cr3t"
 	names := []string{
-		"proc/self/environ", "proc/self/cmdline", "proc/self/comm", "proc/self/maps", "proc/1/cmdline", "proc/self/stat",
+		"proc/self/environ", "proc/self/cmdline", "proc/self/comm", "proc/self/maps", "proc/1/comm", "proc/1/environ", "proc/self/stat",
 		"proc/self/net/tcp", "proc/self/task/1/environ", "proc/net/tcp", "proc/net/tcp6", "proc/net/nf_conntrack",
 		"proc/net/arp", "proc/net/route", "proc/cmdline", "proc/version", "proc/mounts", "proc/sys/kernel/hostname",
 		"proc/sys/kernel/domainname", "proc/sys/kernel/random/boot_id", "proc/sys/kernel/core_pattern",

@@ -29,7 +29,7 @@ const (
 	maxRecordedName  = 1024 // bytes
 )
 
-// A recording is the files of a host as they were.
+// A recording is the files of a host as they were. proc/PID/fd is a file in it, as for [files].
 type recording struct {
 	contents   map[string]string
 	unreadable map[string]bool

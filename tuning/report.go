@@ -8,11 +8,34 @@ import (
 	"strings"
 )
 
-// WriteText writes the report for a terminal of 100 columns: the verdict in one sentence, the table of what
-// was looked at, what is to be changed and how, the memory, the next step. colour allows escape sequences,
-// around words that say the same without them.
-func (r *Report) WriteText(w io.Writer, colour bool) error {
-	p := &printer{Writer: bufio.NewWriter(w), colour: colour}
+// A Terminal is what a text is written for. The zero value is none, and 100 columns.
+type Terminal struct {
+	// Colour allows escape sequences, around words that say the same without them.
+	Colour bool
+
+	// Columns is how wide a line may be, commands apart, which are to be copied; [LeastColumns] at least.
+	// 0: 100.
+	Columns int
+}
+
+// LeastColumns is what tables need: what is narrower is written as for so many.
+const LeastColumns = 60
+
+// defaultColumns is the width of a terminal that is not the smallest.
+const defaultColumns = 100
+
+func newPrinter(w io.Writer, t Terminal) *printer {
+	width := defaultColumns
+	if t.Columns > 0 {
+		width = max(t.Columns, LeastColumns)
+	}
+	return &printer{Writer: bufio.NewWriter(w), colour: t.Colour, width: width}
+}
+
+// WriteText writes the report: the verdict in one sentence, the table of what was looked at, what is to be changed
+// and how, the memory, the next step.
+func (r *Report) WriteText(w io.Writer, t Terminal) error {
+	p := newPrinter(w, t)
 	p.verdict(r)
 	p.table(r)
 	p.changes(r)
@@ -28,6 +51,7 @@ func (r *Report) WriteText(w io.Writer, colour bool) error {
 type printer struct {
 	*bufio.Writer
 	colour bool
+	width  int // in columns
 }
 
 // Colours of select graphic rendition (ECMA-48).
@@ -48,7 +72,7 @@ func (p *printer) heading(s string) { p.WriteString("\n" + clean(s) + "\n") }
 
 // paragraph wraps text; first goes before its first line and rest before each other.
 func (p *printer) paragraph(text, first, rest string) {
-	for i, line := range wrap(clean(text), lineWidth-len(rest)) {
+	for i, line := range wrap(clean(text), p.width-len(rest)) {
 		if i > 0 {
 			first = rest
 		}
@@ -64,7 +88,7 @@ func (p *printer) grid(g grid, code func(row, column int) string) {
 		}
 		return p.paint(cell, code(row, column))
 	}
-	for _, line := range g.lines(paint) {
+	for _, line := range g.lines(p.width, paint) {
 		p.WriteString(line + "\n")
 	}
 }
@@ -78,11 +102,11 @@ func (p *printer) verdict(r *Report) {
 	case !r.Reachable:
 		code = yellow
 	}
-	lines := wrap(clean(r.verdict()), lineWidth)
+	lines := wrap(clean(r.verdict()), p.width)
 	for _, line := range lines {
 		p.WriteString(p.paint(line, code) + "\n")
 	}
-	for _, s := range r.remarks() {
+	for _, s := range append(r.remarks(), heldWords(r.Held)...) {
 		p.paragraph(s, "", "")
 	}
 	m := r.Machine
@@ -181,7 +205,7 @@ const memoryName = "memory"
 
 // table has a row for each finding about which there is something to compare.
 func (p *printer) table(r *Report) {
-	g := grid{align: "llll", most: []int{36, 30, 30}, firm: 1}
+	g := grid{align: "llll", most: []int{36, 30, 30, 30}, firm: 1}
 	g.add("setting", "value", "needed", "verdict")
 	rows := []Finding{{}} // the first is the head's
 	for _, f := range r.Findings {

@@ -15,6 +15,19 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	return err
 }
 
+// WriteStepsJSON writes what [Tuner.Apply] or [Tuner.Revert] did as indented JSON: an object with steps.
+func WriteStepsJSON(w io.Writer, steps []Step) error {
+	if steps == nil {
+		steps = []Step{} // not null
+	}
+	b, err := json.MarshalIndent(map[string][]Step{"steps": steps}, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(b, '\n'))
+	return err
+}
+
 // bounded is n, or nil, which becomes null, if n is no limit: 2^63-1 is not a number to every reader of JSON.
 func bounded(n int64) *int64 {
 	if n == Unbounded {

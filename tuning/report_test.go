@@ -37,7 +37,7 @@ func sampleReport() *Report {
 func text(t *testing.T, r *Report, colour bool) string {
 	t.Helper()
 	var b strings.Builder
-	if err := r.WriteText(&b, colour); err != nil {
+	if err := r.WriteText(&b, Terminal{Colour: colour}); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -107,8 +107,8 @@ func TestTextFitsTheTerminal(t *testing.T) {
 	r.Findings[4].Name = strings.Repeat("name.", 30)
 	r.Findings[4].Reason = strings.Repeat("y", 300)
 	for line := range strings.Lines(text(t, r, false)) {
-		if n := utf8.RuneCountInString(line) - 1; n > lineWidth {
-			t.Errorf("%d columns, more than %d: %q", n, lineWidth, line)
+		if n := utf8.RuneCountInString(line) - 1; n > defaultColumns {
+			t.Errorf("%d columns, more than %d: %q", n, defaultColumns, line)
 		}
 	}
 }
@@ -161,9 +161,10 @@ func (w *brokenWriter) Write(b []byte) (int, error) {
 func TestWritersErrorsComeBack(t *testing.T) {
 	r := sampleReport()
 	for name, write := range map[string]func(io.Writer) error{
-		"WriteText":  func(w io.Writer) error { return r.WriteText(w, false) },
-		"WriteJSON":  r.WriteJSON,
-		"WriteSteps": func(w io.Writer) error { return WriteSteps(w, sampleSteps(), false) },
+		"WriteText":      func(w io.Writer) error { return r.WriteText(w, Terminal{}) },
+		"WriteJSON":      r.WriteJSON,
+		"WriteStepsJSON": func(w io.Writer) error { return WriteStepsJSON(w, sampleSteps()) },
+		"WriteSteps":     func(w io.Writer) error { return WriteSteps(w, sampleSteps(), Terminal{}) },
 	} {
 		w := brokenWriter(10)
 		if err := write(&w); !errors.Is(err, errBroken) {
@@ -318,6 +319,43 @@ func TestRemarks(t *testing.T) {
 		c.change(r)
 		if got := strings.Join(r.remarks(), " "); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// No line is longer than the terminal is wide, but those with a command. What is too narrow for tables is taken for
+// as wide as they need.
+func TestWriteTextWidth(t *testing.T) {
+	for _, host := range []string{"stock-debian", "advice", "container-v2", "unreadable", "beside"} {
+		r := examined(t, recordedHost(t, host), Goal{Connections: 2_000_000, Role: Both})
+		lines := map[int]int{}
+		for columns, want := range map[int]int{1: 60, 59: 60, 60: 60, 80: 80, 0: 100, 100: 100, 133: 133, 1000: 1000} {
+			var b strings.Builder
+			if err := r.WriteText(&b, Terminal{Columns: columns}); err != nil {
+				t.Fatal(err)
+			}
+			for line := range strings.Lines(b.String()) {
+				lines[columns]++
+				text := strings.TrimPrefix(strings.TrimSpace(line), "now")
+				if n := utf8.RuneCountInString(line) - 1; n > want && !isCommand(strings.TrimSpace(text)) {
+					t.Errorf("%s: %d columns of %d: %q", host, n, columns, line)
+				}
+			}
+		}
+		if lines[60] <= lines[80] || lines[80] <= lines[100] || lines[100] <= lines[1000] {
+			t.Errorf("%s: a wider terminal does not take fewer lines: %v", host, lines)
+		}
+	}
+}
+
+func TestWriteStepsWidth(t *testing.T) {
+	var b strings.Builder
+	if err := WriteSteps(&b, sampleSteps(), Terminal{Columns: 60}); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(b.String()) {
+		if n := utf8.RuneCountInString(line) - 1; n > 60 {
+			t.Errorf("%d columns: %q", n, line)
 		}
 	}
 }

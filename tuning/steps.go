@@ -1,7 +1,6 @@
 package tuning
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"strings"
@@ -9,9 +8,8 @@ import (
 
 // WriteSteps writes what [Tuner.Apply] or [Tuner.Revert] did, line by line: what became of each thing, from
 // which value to which, and of what was left or has failed why, and what to do. The last line counts them.
-// colour allows escape sequences, around words that say the same without them.
-func WriteSteps(w io.Writer, steps []Step, colour bool) error {
-	p := &printer{Writer: bufio.NewWriter(w), colour: colour}
+func WriteSteps(w io.Writer, steps []Step, t Terminal) error {
+	p := newPrinter(w, t)
 	width := 0
 	for _, s := range steps {
 		width = max(width, len(s.Outcome.words()))
@@ -20,7 +18,7 @@ func WriteSteps(w io.Writer, steps []Step, colour bool) error {
 	for _, s := range steps {
 		p.step(s, indent)
 	}
-	p.WriteString(summary(steps) + "\n")
+	p.paragraph(summary(steps), "", "")
 	return p.Flush()
 }
 
@@ -35,7 +33,7 @@ func (p *printer) step(s Step, indent string) {
 	case from != "":
 		text += ": " + from
 	}
-	lines := wrap(clean(text), lineWidth-len(indent))
+	lines := wrap(clean(text), p.width-len(indent))
 	for i, line := range lines {
 		first := indent
 		if i == 0 {

@@ -1,6 +1,7 @@
 package tuning
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -31,13 +32,13 @@ would    net.ipv4.tcp_mem: 1 2 3 to 94,101 125,468 188,202
 3 done, 1 already so, 1 would be done, 1 left as it is, 1 FAILED.
 `
 	var plain, coloured strings.Builder
-	if err := WriteSteps(&plain, sampleSteps(), false); err != nil {
+	if err := WriteSteps(&plain, sampleSteps(), Terminal{}); err != nil {
 		t.Fatal(err)
 	}
 	if plain.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", plain.String(), want)
 	}
-	if err := WriteSteps(&coloured, sampleSteps(), true); err != nil {
+	if err := WriteSteps(&coloured, sampleSteps(), Terminal{Colour: true}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(coloured.String(), "\x1b[1;31mFAILED\x1b[0m   net.core.somaxconn") {
@@ -47,7 +48,27 @@ would    net.ipv4.tcp_mem: 1 2 3 to 94,101 125,468 188,202
 
 func TestWriteNoSteps(t *testing.T) {
 	var b strings.Builder
-	if err := WriteSteps(&b, nil, true); err != nil || b.String() != "Nothing to do.\n" {
+	if err := WriteSteps(&b, nil, Terminal{Colour: true}); err != nil || b.String() != "Nothing to do.\n" {
 		t.Errorf("%q, %v", b.String(), err)
+	}
+}
+
+func TestWriteStepsJSON(t *testing.T) {
+	for _, steps := range [][]Step{sampleSteps(), nil} {
+		var b strings.Builder
+		if err := WriteStepsJSON(&b, steps); err != nil {
+			t.Fatal(err)
+		}
+		var got struct {
+			Steps *[]struct{ What, From, To, Outcome, Why, Fix string }
+		}
+		if err := json.Unmarshal([]byte(b.String()), &got); err != nil || got.Steps == nil || len(*got.Steps) != len(steps) {
+			t.Fatalf("%v: %s", err, b.String())
+		}
+		for i, s := range steps {
+			if g := (*got.Steps)[i]; g.What != s.What || g.From != s.From || g.To != s.To || g.Outcome != s.Outcome.String() || g.Why != s.Why || g.Fix != s.Fix {
+				t.Errorf("%+v became %+v", s, g)
+			}
+		}
 	}
 }

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// persistedText is our file of sysctl.d(5): every Setting of sysctl(8), merged with what is there now and with
-// what the file says already, and its lines as Settings. An optional one begins with "-": it may be missing at
-// boot, as those of a module.
-func (t Tuner) persistedText(g Goal, all []wanted) (string, []wanted) {
+// persistedText is our file of sysctl.d(5): every Setting of sysctl(8) that would not last without it, merged with
+// what is there now and with what the file says already, and its lines as Settings. An optional one begins with "-":
+// it may be missing at boot, as those of a module.
+func (t Tuner) persistedText(g Goal, all []wanted, s *state) (string, []wanted) {
 	optional := map[string]bool{}
 	for _, c := range Checks() {
 		if c.setting != nil && c.setting.optional {
@@ -26,6 +26,7 @@ func (t Tuner) persistedText(g Goal, all []wanted) (string, []wanted) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Written by dormouse tune apply --persist, for %d connections (%s).\n", g.Connections, g.Role)
 	b.WriteString("# Nothing here was lower than what the host had. dormouse tune revert takes it back.\n")
+	b.WriteString("# What is enough at boot without a line has none.\n")
 	var lines []wanted
 	for _, w := range all {
 		if w.Key == "" || !settable(w.Path) {
@@ -34,8 +35,11 @@ func (t Tuner) persistedText(g Goal, all []wanted) (string, []wanted) {
 		if now, err := t.get(w.Path); err == nil {
 			w.Value = w.merged(now)
 		}
-		if v, ok := before[w.Path]; ok && writable(w.Path, v) {
+		v, written := before[w.Path]
+		if written && writable(w.Path, v) {
 			w.Value = w.merged(v)
+		} else if t.lasts(w, s) {
+			continue
 		}
 		if !writable(w.Path, w.Value) {
 			continue
@@ -51,10 +55,16 @@ func (t Tuner) persistedText(g Goal, all []wanted) (string, []wanted) {
 }
 
 // tmpfilesText is our file of tmpfiles.d(5), for what sysctl.d(5) cannot set; "" if there is nothing.
-func tmpfilesText(all []wanted) string {
+func (t Tuner) tmpfilesText(all []wanted, s *state) string {
 	var b strings.Builder
+	before, _, _ := t.fragment(tmpfilesConf)
+	ours := parseTmpfiles(string(before))
 	for _, w := range all {
 		if w.Key != "" || !strings.HasPrefix(w.Path, "/sys/") || !settable(w.Path) || !writable(w.Path, w.Value) {
+			continue
+		}
+		written := slices.ContainsFunc(ours, func(o Setting) bool { return o.Path == w.Path })
+		if !written && t.lasts(w, s) {
 			continue
 		}
 		if b.Len() == 0 {
@@ -132,11 +142,16 @@ type sysctlFiles []sysctlFileAt
 // names sort after it, of each name that of the first directory; and /etc/sysctl.conf, which sysctl --system
 // (procps) reads last of all, and systemd where 99-sysctl.conf links to it.
 func (t Tuner) laterSysctls() sysctlFiles {
+	return t.sysctlFiles(func(name string) bool { return name > path.Base(sysctlConf) })
+}
+
+// sysctlFiles returns those of the names that are wanted, and /etc/sysctl.conf.
+func (t Tuner) sysctlFiles(want func(name string) bool) sysctlFiles {
 	h := t.host()
 	at := map[string]string{}
 	for _, dir := range []string{"etc/sysctl.d", "run/sysctl.d", "usr/local/lib/sysctl.d", "usr/lib/sysctl.d", "lib/sysctl.d"} {
 		for _, name := range h.dir(dir) {
-			if _, hidden := at[name]; !hidden && strings.HasSuffix(name, ".conf") && name > path.Base(sysctlConf) {
+			if _, hidden := at[name]; !hidden && strings.HasSuffix(name, ".conf") && want(name) {
 				at[name] = dir + "/" + name
 			}
 		}
@@ -160,16 +175,7 @@ func (t Tuner) laterSysctls() sysctlFiles {
 
 // overrules reports whether a line of ours is undone by a file that is read later, and what to say of it.
 func (files sysctlFiles) overrules(w wanted) (change, bool) {
-	name, value := "", ""
-	exact := false // an explicit key excludes itself from patterns
-	for _, f := range files {
-		for _, l := range f.lines {
-			is := l.path == w.Path
-			if ok, _ := path.Match(l.path, w.Path); is || ok && !exact {
-				name, value, exact = f.name, l.value, exact || is
-			}
-		}
-	}
+	name, value := files.lastLine(w.Path)
 	if name == "" || w.merged(value) == value {
 		return nil, false
 	}
@@ -178,4 +184,24 @@ func (files sysctlFiles) overrules(w wanted) (change, bool) {
 		Why: name + " sets it to " + value + ", and is read after " + sysctlConf,
 		Fix: "remove the line there, or make it " + w.Value,
 	}, true
+}
+
+// lastLine returns what becomes of a setting when the files are read, and by which; "" if none has it.
+func (files sysctlFiles) lastLine(setting string) (name, value string) {
+	exact := false // an explicit key excludes itself from patterns
+	for _, f := range files {
+		for _, l := range f.lines {
+			is := l.path == setting
+			if ok, _ := path.Match(l.path, setting); is || ok && !exact {
+				name, value, exact = f.name, l.value, exact || is
+			}
+		}
+	}
+	return name, value
+}
+
+// last is the value of lastLine; false if none has it.
+func (files sysctlFiles) last(setting string) (string, bool) {
+	name, value := files.lastLine(setting)
+	return value, name != ""
 }

@@ -47,7 +47,7 @@ func (p *printer) command(name, text string) {
 	const commandWidth = 200
 	switch text = clean(text); {
 	case text == "":
-	case len(text) <= lineWidth-len(fieldIndent) || isCommand(text) && len(text) <= commandWidth:
+	case len(text) <= p.width-len(fieldIndent) || isCommand(text) && len(text) <= commandWidth:
 		p.WriteString(p.fieldName(name) + text + "\n")
 	default:
 		p.paragraph(text, p.fieldName(name), fieldIndent)
@@ -66,7 +66,7 @@ func isCommand(text string) bool {
 
 // reasons lists the findings of a verdict that have nothing to compare.
 func (p *printer) reasons(title string, findings []Finding, v Verdict) {
-	g := grid{align: "ll", most: []int{36, lineWidth}}
+	g := grid{align: "ll", most: []int{36, p.width}}
 	for _, f := range findings {
 		if f.Verdict != v {
 			continue

@@ -5,14 +5,11 @@ import (
 	"unicode/utf8"
 )
 
-// lineWidth is what a table or a paragraph may take: the columns of a terminal that is not the smallest.
-const lineWidth = 100
-
 // A grid is a table for the terminal.
 type grid struct {
 	align string // l or r for each column
 	most  []int  // how wide a column may get before its cells are wrapped; 0: as wide as it is
-	firm  int    // how many columns from the left are not made narrower than that for the others
+	firm  int    // how many columns from the left are not made narrower than that for the others while there is another way
 	rows  [][]string
 }
 
@@ -23,10 +20,10 @@ func (g *grid) add(cells ...string) {
 	g.rows = append(g.rows, cells)
 }
 
-// lines returns the table, each cell wrapped into its column, indented by two. paint, if there is one, gets
+// lines returns the table in so many columns of the terminal, each cell wrapped into its column, indented by two. paint, if there is one, gets
 // each padded cell to colour it.
-func (g *grid) lines(paint func(row, column int, cell string) string) []string {
-	widths := g.widths()
+func (g *grid) lines(width int, paint func(row, column int, cell string) string) []string {
+	widths := g.widths(width)
 	var lines []string
 	for r, cells := range g.rows {
 		wrapped := make([][]string, len(cells))
@@ -71,7 +68,7 @@ func (g *grid) pad(b *strings.Builder, cell string, width, column int, paint fun
 
 // widths are those of the columns. If they are too much for a line, the widest of those that may be wrapped
 // give way first.
-func (g *grid) widths() []int {
+func (g *grid) widths(line int) []int {
 	widths := make([]int, len(g.align))
 	for _, cells := range g.rows {
 		for i, c := range cells {
@@ -85,19 +82,20 @@ func (g *grid) widths() []int {
 		}
 		total += 2 + widths[i]
 	}
-	const least = 12
-	for total > lineWidth {
-		widest := -1
-		for i := g.firm; i < min(len(widths), len(g.most)); i++ {
-			if g.most[i] > 0 && widths[i] > least && (widest < 0 || widths[i] > widths[widest]) {
-				widest = i
+	for _, pass := range []struct{ firm, least int }{{g.firm, 12}, {0, 8}} { // the second on a narrow terminal
+		for total > line {
+			widest := -1
+			for i := pass.firm; i < min(len(widths), len(g.most)); i++ {
+				if g.most[i] > 0 && widths[i] > pass.least && (widest < 0 || widths[i] > widths[widest]) {
+					widest = i
+				}
 			}
+			if widest < 0 {
+				break
+			}
+			widths[widest]--
+			total--
 		}
-		if widest < 0 {
-			break
-		}
-		widths[widest]--
-		total--
 	}
 	return widths
 }

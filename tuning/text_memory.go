@@ -10,7 +10,7 @@ func (p *printer) memory(r *Report) {
 	m := r.Prediction
 	p.heading("Memory for " + plural(r.Goal.Connections, "connection"))
 	n := r.Goal.Connections
-	g := grid{align: "lrrl", most: []int{0, 0, 0, 40}}
+	g := grid{align: "lrrl", most: []int{40, 0, 0, 40}, firm: 1}
 	g.add("", "each", "in all", "")
 	ends := ""
 	if r.Goal.ends() > 1 {
@@ -29,6 +29,9 @@ func (p *printer) memory(r *Report) {
 		g.add("available", "", "unknown", "cannot be read here")
 	} else {
 		g.add("available", "", byteCount(m.Available), "from "+m.AvailableFrom)
+	}
+	for p := range (Goal{held: r.Held}).known {
+		g.add("  held already", "", byteCount(p.Memory+p.Kernel), p.String()+", "+plural(p.Descriptors, "descriptor"))
 	}
 	p.grid(g, nil)
 	if m.Largest < Unbounded {

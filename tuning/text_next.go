@@ -1,6 +1,7 @@
 package tuning
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -102,5 +103,12 @@ func (g Goal) flags() string {
 	add(g.Memory > 0, "--memory", strconv.FormatInt(g.Memory, 10))
 	add(g.Sources > 1, "--sources", strconv.Itoa(g.Sources))
 	add(g.Targets > 1, "--targets", strconv.Itoa(g.Targets))
+	if g.HeldBy != nil {
+		pids := make([]string, len(g.HeldBy))
+		for i, pid := range g.HeldBy {
+			pids[i] = strconv.Itoa(pid)
+		}
+		flags = append(flags, "--held-by", cmp.Or(strings.Join(pids, ","), "none"))
+	}
 	return strings.Join(flags, " ")
 }

@@ -115,7 +115,7 @@ func clean(s string) string {
 }
 
 // wrap breaks a text at spaces into lines of at most width characters. A longer word is broken after its
-// last dot, slash or comma that fits, and if there is none, where the line is full.
+// last dot, slash or comma that fits, or else its last underscore, and if there is none, where the line is full.
 func wrap(text string, width int) []string {
 	const most = 20_000 // characters: what is longer comes of a forged file, and a long word takes its length squared
 	text, width = shorten(text, most), max(width, 1)
@@ -144,8 +144,10 @@ func wrap(text string, width int) []string {
 // breakAt is how many bytes of a word longer than width go into a line of it.
 func breakAt(word string, width int) int {
 	end := len(string([]rune(word)[:width]))
-	if i := strings.LastIndexAny(word[:end], "./,"); i > 0 {
-		return i + 1
+	for _, marks := range []string{"./,", "_"} {
+		if i := strings.LastIndexAny(word[:end], marks); i > 0 {
+			return i + 1
+		}
 	}
 	return end
 }

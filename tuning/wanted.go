@@ -14,8 +14,9 @@ type wanted struct {
 	Setting
 	name  string // for people
 	order order
-	text  bool // it is no number, so there is no more or less
-	bad   bool // the Finding says that it is to be written
+	text  bool   // it is no number, so there is no more or less
+	bad   bool   // the Finding says that it is to be written
+	need  string // what the goal needs; the Setting's value, which may be more as it is more already, where that is no value
 	why   string
 }
 
@@ -42,6 +43,11 @@ func settingsOf(r *Report) []wanted {
 			}
 			_, err := integers(s.Value)
 			w.text = err != nil || w.isMask()
+			if w.need = s.Value; !w.text && len(strings.Fields(f.Needed)) == len(strings.Fields(s.Value)) {
+				if _, err := integers(f.Needed); err == nil {
+					w.need = f.Needed
+				}
+			}
 			if other := entry(all, func(o *wanted) bool { return o.Path == w.Path }); other != nil {
 				other.Value, other.bad = w.merged(other.Value), other.bad || w.bad
 				continue

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -200,7 +201,7 @@ func TestOneRun(t *testing.T) {
 		t.Errorf("an order by who does not know the run: %d %s", status, said)
 	}
 	cancel()
-	if err := <-ended; err != nil {
+	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) { // the latter if the agent has not answered yet
 		t.Error(err)
 	}
 }

@@ -101,6 +101,9 @@ func distributionChart(runs ...*bench.Result) []chart {
 	var most int64
 	for _, r := range runs {
 		for _, name := range latencies(r) {
+			if name == bench.LatencyCut || name == bench.LatencyHeard {
+				continue // they are no latencies, and would only stretch the scale
+			}
 			names = append(names, name)
 			most = max(most, r.Latency[name].Count())
 		}

@@ -19,7 +19,7 @@ type Named struct {
 
 // WriteCompareText sets the figures of two runs side by side.
 func WriteCompareText(w io.Writer, a, b Named, colour bool) error {
-	p := &printer{Writer: bufio.NewWriter(w), colour: colour}
+	p := &printer{Writer: bufio.NewWriter(w), screen: Screen{Colour: colour}}
 	for i, r := range []Named{a, b} {
 		p.WriteString(runLetter(i) + "  " + p.paint(r.Verdict))
 		p.paragraph(fmt.Sprintf("%s in %s", title(r.Result), duration(r.Elapsed)), "  ", "")

@@ -11,7 +11,8 @@ import (
 func latencyOrder() []string {
 	return []string{
 		bench.LatencyConnect, bench.LatencyJoin, bench.LatencyHeartbeat, bench.LatencyEcho,
-		bench.LatencyBaseline, bench.LatencyDeliver, bench.LatencyFirst, bench.LatencyMedian, bench.LatencyLast, bench.LatencyRejoin,
+		bench.LatencyBaseline, bench.LatencyDeliver, bench.LatencyAfter, bench.LatencyFirst, bench.LatencyMedian,
+		bench.LatencyLast, bench.LatencyRejoin, bench.LatencyCut, bench.LatencyHeard,
 	}
 }
 
@@ -22,8 +23,11 @@ func latencyMeaning(name string) string {
 		bench.LatencyJoin:      "from the upgrade to the join's reply",
 		bench.LatencyHeartbeat: "a heartbeat's round trip",
 		bench.LatencyEcho:      "from when a request was due to its reply",
-		bench.LatencyBaseline:  "from when a message was due to each of its receivers, while all of them read",
+		bench.LatencyBaseline:  "from when a message was due to each of its receivers, before some stopped reading",
 		bench.LatencyDeliver:   "from when a message was due to each of its receivers",
+		bench.LatencyAfter:     "from when a message was due to each of its receivers, once all read again",
+		bench.LatencyCut:       "from when a reader stopped reading until it saw that the target had cut it off",
+		bench.LatencyHeard:     "from when a reader stopped reading to when the last message was due that still reached it",
 		bench.LatencyFirst:     "from when a message was due to its first receiver",
 		bench.LatencyMedian:    "from when a message was due to the receiver by which half of them have it",
 		bench.LatencyLast:      "from when a message was due to its last receiver",

@@ -135,7 +135,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		var text bytes.Buffer
-		if err := WriteText(&text, r, false); err != nil {
+		if err := WriteText(&text, r, Screen{}); err != nil {
 			t.Fatal(err)
 		}
 		if bytes.ContainsRune(text.Bytes(), '\x1b') {

@@ -26,19 +26,7 @@ func (g *grid) add(cells ...string) { g.Rows = append(g.Rows, row{Cells: cells})
 
 // write prints g for a terminal, indented by two. What is too long in the last column goes on below.
 func (g *grid) write(w io.Writer) {
-	lines := make([][]string, 0, len(g.Rows)+1)
-	if len(g.Head) > 0 {
-		lines = append(lines, g.Head)
-	}
-	for _, r := range g.Rows {
-		lines = append(lines, r.Cells)
-	}
-	widths := make([]int, len(g.Align))
-	for _, cells := range lines {
-		for i, c := range cells {
-			widths[i] = max(widths[i], utf8.RuneCountInString(clean(c)))
-		}
-	}
+	lines, widths := g.measure()
 	last := len(widths) - 1
 	indent := 2
 	for _, n := range widths[:last] {
@@ -56,6 +44,32 @@ func (g *grid) write(w io.Writer) {
 			fmt.Fprintln(w, strings.Repeat(" ", indent)+more)
 		}
 	}
+}
+
+// measure returns all lines, with the head, and how wide each column is.
+func (g *grid) measure() (lines [][]string, widths []int) {
+	if len(g.Head) > 0 {
+		lines = append(lines, g.Head)
+	}
+	for _, r := range g.Rows {
+		lines = append(lines, r.Cells)
+	}
+	widths = make([]int, len(g.Align))
+	for _, cells := range lines {
+		for i, c := range cells {
+			widths[i] = max(widths[i], utf8.RuneCountInString(clean(c)))
+		}
+	}
+	return lines, widths
+}
+
+// width is that of the longest line, if nothing is wrapped.
+func (g grid) width() (n int) {
+	_, widths := g.measure()
+	for _, w := range widths {
+		n += 2 + w
+	}
+	return n
 }
 
 func (g *grid) line(cells []string, widths []int) string {

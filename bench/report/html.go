@@ -24,7 +24,7 @@ func WriteHTML(w io.Writer, r *bench.Result) error {
 		p.addText("account", "Account", said, missing)
 	}
 	p.addCharts(r)
-	p.addTables("latency", latencyGrid(r))
+	p.addTables("latency", latencyGrid(r), slowGrid(r))
 	p.addTables("memory", ledgerGrid(r.Ledger))
 	if len(missing.Rows) == 0 {
 		p.addText("account", "Account", said, missing)

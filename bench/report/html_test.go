@@ -133,7 +133,7 @@ func TestPageOfNothing(t *testing.T) {
 		}
 	}
 	for _, write := range []func(io.Writer) error{
-		func(w io.Writer) error { return report.WriteText(w, &bench.Result{}, true) },
+		func(w io.Writer) error { return report.WriteText(w, &bench.Result{}, report.Screen{Colour: true}) },
 		func(w io.Writer) error {
 			return report.WriteCompareHTML(w, report.Named{Result: &bench.Result{}}, report.Named{Result: reporttest.Valid()})
 		},

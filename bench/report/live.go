@@ -25,7 +25,7 @@ const (
 type Live struct {
 	w        io.Writer
 	terminal bool
-	width    int
+	width    func() int
 
 	mu       sync.Mutex // protects the following
 	progress progress
@@ -35,9 +35,11 @@ type Live struct {
 	closed   bool
 }
 
-// NewLive returns the line of a run of cfg. width is that of the terminal in columns.
-func NewLive(w io.Writer, terminal bool, width int, cfg bench.Config) *Live {
-	return &Live{w: w, terminal: terminal, width: max(width, narrowest), progress: progress{cfg: cfg}}
+// NewLive returns the line of a run of cfg. width says how many columns the terminal has, which is asked for each
+// line: a line that is wider than the window goes on in the next row, and is never taken away. It is nil where there
+// is no terminal that a line can be written again on.
+func NewLive(w io.Writer, width func() int, cfg bench.Config) *Live {
+	return &Live{w: w, terminal: width != nil, width: width, progress: progress{cfg: cfg}}
 }
 
 // Point shows one more second.
@@ -50,7 +52,7 @@ func (l *Live) Point(p bench.Point) {
 	case l.closed:
 	case l.terminal:
 		// The last column stays free: a terminal may begin a new line behind it.
-		l.line = fit(parts, l.progress.share, l.width-1)
+		l.line = fit(parts, l.progress.share, max(l.width(), narrowest)-1)
 		io.WriteString(l.w, clearLine+l.line)
 	case p.Second-l.printed >= plainEvery:
 		l.printed = p.Second
@@ -97,7 +99,7 @@ func (l *Live) parts(p bench.Point) []part {
 
 	list := []part{
 		{fmt.Sprintf("%3d %%", int(100*l.progress.share)), 2},
-		{stageName(l.progress.cfg.Scenario, p.Stage), 4},
+		{l.stage(p), 4},
 		{fmt.Sprintf("%s/%s", count(now.Connected), count(int64(l.progress.cfg.Connections))), 0},
 	}
 	if now.Users > before.Users {
@@ -133,7 +135,7 @@ func short(v float64) string {
 // Heartbeats go on all the time, so they count least.
 func newest(latency map[string]bench.Quantiles) string {
 	for _, name := range []string{
-		bench.LatencyRejoin, bench.LatencyLast, bench.LatencyDeliver, bench.LatencyBaseline, bench.LatencyEcho,
+		bench.LatencyRejoin, bench.LatencyLast, bench.LatencyAfter, bench.LatencyDeliver, bench.LatencyBaseline, bench.LatencyEcho,
 		bench.LatencyJoin, bench.LatencyConnect, bench.LatencyHeartbeat,
 	} {
 		if latency[name].Count > 0 {
@@ -141,6 +143,17 @@ func newest(latency map[string]bench.Quantiles) string {
 		}
 	}
 	return ""
+}
+
+// stage says what goes on. Where memory is read between two stages, nobody arrives for some seconds.
+func (l *Live) stage(p bench.Point) string {
+	cfg, users := &l.progress.cfg, p.Counts.Users
+	name := stageName(cfg.Scenario, p.Stage)
+	if name == "arriving" && cfg.Plateau > 0 && users == l.before.Counts.Users &&
+		(users == int64(cfg.Plateau) || users == int64(cfg.Connections)) {
+		return "reading memory"
+	}
+	return name
 }
 
 func stageName(scenario string, s bench.Stage) string {

@@ -34,7 +34,7 @@ func TestLiveOnATerminal(t *testing.T) {
 		{100, 116, "[==========] 100 %  finishing  15,000/15,000  heartbeat p99 567 µs  14 errors"},
 	} {
 		var b bytes.Buffer
-		l := report.NewLive(&b, true, row.width, r.Config)
+		l := report.NewLive(&b, columns(row.width), r.Config)
 		for i := range row.at {
 			b.Reset()
 			l.Point(r.Points[i])
@@ -49,7 +49,7 @@ func TestLiveIsNeverWiderThanTheTerminal(t *testing.T) {
 	r := reporttest.Invalid()
 	for width := 20; width < 160; width++ {
 		var b bytes.Buffer
-		l := report.NewLive(&b, true, width, r.Config)
+		l := report.NewLive(&b, columns(width), r.Config)
 		for _, p := range r.Points {
 			l.Point(p)
 		}
@@ -61,10 +61,44 @@ func TestLiveIsNeverWiderThanTheTerminal(t *testing.T) {
 	}
 }
 
+// TestLiveInAWindowThatShrinks holds that the width is that of the moment.
+func TestLiveInAWindowThatShrinks(t *testing.T) {
+	r := reporttest.Valid()
+	var b bytes.Buffer
+	width := 120
+	l := report.NewLive(&b, func() int { return width }, r.Config)
+	for i, p := range r.Points {
+		b.Reset()
+		width = max(120-5*i, 20)
+		l.Point(p)
+		if n := utf8.RuneCountInString(strings.TrimPrefix(b.String(), again)); n >= width {
+			t.Fatalf("%d columns, and %d characters: %q", width, n, b.String())
+		}
+	}
+}
+
+// TestLiveReadsMemory has nobody arrive because memory is read.
+func TestLiveReadsMemory(t *testing.T) {
+	cfg := bench.Config{Scenario: "broadcast", Connections: 100, Plateau: 10, ArrivalRate: 10, Duration: 1e9}
+	for _, row := range []struct {
+		before, now int64
+		want        string
+	}{{0, 10, "arriving"}, {10, 10, "reading memory"}, {10, 20, "arriving"}, {20, 20, "arriving"}, {100, 100, "reading memory"}} {
+		var b bytes.Buffer
+		l := report.NewLive(&b, columns(100), cfg)
+		l.Point(bench.Point{Second: 1, Stage: bench.StageStart, Counts: bench.Counts{Users: row.before}})
+		b.Reset()
+		l.Point(bench.Point{Second: 2, Stage: bench.StageStart, Counts: bench.Counts{Users: row.now}})
+		if !strings.Contains(b.String(), row.want) {
+			t.Errorf("%d users and then %d: %q, want %s", row.before, row.now, b.String(), row.want)
+		}
+	}
+}
+
 func TestLiveNotesStay(t *testing.T) {
 	r := reporttest.Valid()
 	var b bytes.Buffer
-	l := report.NewLive(&b, true, 60, r.Config)
+	l := report.NewLive(&b, columns(60), r.Config)
 	l.Note("first")
 	l.Point(r.Points[0])
 	l.Note("agent \x1b[2Jlost\nit")
@@ -76,7 +110,7 @@ func TestLiveNotesStay(t *testing.T) {
 	want := again + "first\n" +
 		again + "  0 %  arriving  997/15,000  +1,000/s  ETA 1m 41s" +
 		again + "agent \uFFFD[2Jlost it\n" + "  0 %  arriving  997/15,000  +1,000/s  ETA 1m 41s" +
-		again + "[----------]   1 %  arriving  1,000/15,000  ETA 1m 41s" +
+		again + "  1 %  reading memory  1,000/15,000  ETA 1m 41s" +
 		again + "after\n"
 	if got := b.String(); got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
@@ -87,7 +121,7 @@ func TestLiveNotesStay(t *testing.T) {
 func TestLivePlain(t *testing.T) {
 	r := reporttest.Valid()
 	var b bytes.Buffer
-	l := report.NewLive(&b, false, 0, r.Config)
+	l := report.NewLive(&b, nil, r.Config)
 	for i, p := range r.Points {
 		if i < 40 || i > 50 {
 			l.Point(p)
@@ -119,7 +153,7 @@ func TestLiveProgress(t *testing.T) {
 		{"a config of nothing", bench.Config{}, bench.Point{}, "[----------]   0 %  arriving  0/0"},
 	} {
 		var b bytes.Buffer
-		report.NewLive(&b, true, 100, row.cfg).Point(row.point)
+		report.NewLive(&b, columns(100), row.cfg).Point(row.point)
 		if got := b.String(); got != again+row.want {
 			t.Errorf("%s:\ngot  %q\nwant %q", row.name, got, again+row.want)
 		}
@@ -133,7 +167,7 @@ func (broken) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
 // Points, notes and the end come from several goroutines, and a terminal may go away.
 func TestLiveFromManyGoroutines(t *testing.T) {
 	r := reporttest.Valid()
-	l := report.NewLive(broken{}, true, 80, r.Config)
+	l := report.NewLive(broken{}, columns(80), r.Config)
 	var all sync.WaitGroup
 	for i := range 4 {
 		all.Go(func() {
@@ -144,3 +178,6 @@ func TestLiveFromManyGoroutines(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// columns is a terminal that keeps its width.
+func columns(n int) func() int { return func() int { return n } }

@@ -18,12 +18,29 @@ const (
 	lineWidth = 100
 )
 
-// WriteText writes the summary of a run for a terminal: the verdict, what limited the run, then its
-// figures. colour allows escape sequences, for the verdict alone.
-func WriteText(w io.Writer, r *bench.Result, colour bool) error {
-	p := &printer{Writer: bufio.NewWriter(w), colour: colour}
+// A Screen is where a text is read. Its zero value is a file, and as wide as most terminals.
+type Screen struct {
+	Colour  bool // escape sequences for colours are allowed
+	Columns int  // of a terminal; 0: not known
+}
+
+// width is what a paragraph may take, at most textWidth.
+func (s Screen) width() int {
+	if s.Columns == 0 {
+		return textWidth
+	}
+	return min(max(s.Columns-1, narrowest), textWidth)
+}
+
+// WriteText writes the summary of a run: the verdict, what limited the run, then its figures. Paragraphs fit
+// on s, tables are as wide as they are. The verdict alone is coloured.
+func WriteText(w io.Writer, r *bench.Result, s Screen) error {
+	p := &printer{Writer: bufio.NewWriter(w), screen: s}
 	p.verdict(r)
 	if g := latencyGrid(r); len(g.Rows) > 0 {
+		p.grid(g)
+	}
+	if g := slowGrid(r); len(g.Rows) > 0 {
 		p.grid(g)
 	}
 	p.pairs("Counts", counts(r))
@@ -43,7 +60,7 @@ func WriteText(w io.Writer, r *bench.Result, colour bool) error {
 		p.grid(g)
 	}
 	p.heading("")
-	for _, line := range wrap(clean(oneLine(r)), lineWidth) {
+	for _, line := range wrap(clean(oneLine(r)), p.lineWidth()) {
 		p.WriteString(line + "\n")
 	}
 	return p.Flush()
@@ -52,17 +69,30 @@ func WriteText(w io.Writer, r *bench.Result, colour bool) error {
 // A printer writes the parts of a summary. An error of its Writer stays until Flush.
 type printer struct {
 	*bufio.Writer
-	colour bool
+	screen Screen
+}
+
+// lineWidth is what the last line and the pairs may take.
+func (p *printer) lineWidth() int {
+	if p.screen.Columns == 0 {
+		return lineWidth
+	}
+	return min(max(p.screen.Columns-1, narrowest), lineWidth)
 }
 
 // verdict is as: INVALID  broadcast: 15,000 connections in 2m 00s.
 func (p *printer) verdict(r *bench.Result) {
-	p.WriteString(p.paint(r.Verdict))
 	of := fmt.Sprintf("%s in %s", title(r), duration(r.Elapsed))
 	if name := targetName(r.Target); name != "" {
 		of += ", to " + name
 	}
-	p.paragraph(of, "  ", "")
+	word := strings.Repeat("x", len([]rune(clean(verdict(r.Verdict))))+1) // as wide as the verdict with a space
+	for i, line := range wrap(clean(word+" "+of), p.lineWidth()) {
+		if rest, first := strings.CutPrefix(line, word); i == 0 && first {
+			line = p.paint(r.Verdict) + " " + rest
+		}
+		p.WriteString(line + "\n")
+	}
 	for _, reason := range r.Reasons {
 		p.item(reason)
 	}
@@ -76,7 +106,7 @@ func (p *printer) verdict(r *bench.Result) {
 
 // paint colours the word for a verdict.
 func (p *printer) paint(v bench.Verdict) string {
-	if !p.colour {
+	if !p.screen.Colour {
 		return clean(verdict(v))
 	}
 	code := "1;33" // bold and yellow
@@ -98,7 +128,7 @@ func (p *printer) heading(s string) {
 
 // paragraph wraps text; first goes before its first line and rest before each other.
 func (p *printer) paragraph(text, first, rest string) {
-	for i, line := range wrap(clean(text), textWidth-len(rest)) {
+	for i, line := range wrap(clean(text), max(p.screen.width()-len(rest), narrowest/2)) {
 		if i > 0 {
 			first = rest
 		}
@@ -116,14 +146,26 @@ func (p *printer) grid(g grid) {
 	}
 }
 
-// pairs prints names and values in three columns, read downwards.
+// maxPairs is in how many columns pairs are printed at most.
+const maxPairs = 3
+
+// pairs prints names and values in columns, read downwards: as many as there is room for.
 func (p *printer) pairs(title string, list []pair) {
 	if len(list) == 0 {
 		return
 	}
-	const columns = 3
+	columns := maxPairs
+	for columns > 1 && pairColumns(list, columns).width() > p.lineWidth() {
+		columns--
+	}
+	g := pairColumns(list, columns)
+	g.Title = title
+	p.grid(g)
+}
+
+func pairColumns(list []pair, columns int) grid {
 	rows := (len(list) + columns - 1) / columns
-	g := grid{Title: title, Align: strings.Repeat("lr", columns)}
+	g := grid{Align: strings.Repeat("lr", columns)}
 	for i := range rows {
 		var cells []string
 		for k := i; k < len(list); k += rows {
@@ -131,7 +173,7 @@ func (p *printer) pairs(title string, list []pair) {
 		}
 		g.add(cells...)
 	}
-	p.grid(g)
+	return g
 }
 
 func (p *printer) errors(list []bench.ErrorCount) {

@@ -41,7 +41,7 @@ func TestTextGolden(t *testing.T) {
 		"failed.txt":  reporttest.Failed(),
 	} {
 		var b bytes.Buffer
-		if err := report.WriteText(&b, r, false); err != nil {
+		if err := report.WriteText(&b, r, report.Screen{}); err != nil {
 			t.Fatal(err)
 		}
 		golden(t, name, b.Bytes())
@@ -83,10 +83,10 @@ func TestOnlyTheVerdictIsColoured(t *testing.T) {
 		r := reporttest.Failed()
 		r.Verdict = v
 		var plain, coloured bytes.Buffer
-		if err := report.WriteText(&plain, r, false); err != nil {
+		if err := report.WriteText(&plain, r, report.Screen{}); err != nil {
 			t.Fatal(err)
 		}
-		if err := report.WriteText(&coloured, r, true); err != nil {
+		if err := report.WriteText(&coloured, r, report.Screen{Colour: true}); err != nil {
 			t.Fatal(err)
 		}
 		word, rest, _ := strings.Cut(coloured.String(), "  ")

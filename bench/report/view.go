@@ -56,6 +56,9 @@ func verdict(v bench.Verdict) string {
 func latencyGrid(r *bench.Result) grid {
 	g := grid{Title: "Latency", Head: []string{"", "count", "p50", "p90", "p99", "p99.9", "max"}, Align: "lrrrrrr"}
 	for _, name := range latencies(r) {
+		if inSlowGrid(r, name) {
+			continue
+		}
 		q := r.Latency[name].Summary()
 		g.add(name, count(q.Count), duration(q.P50), duration(q.P90), duration(q.P99), duration(q.P999), duration(q.Max))
 	}

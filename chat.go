@@ -44,7 +44,7 @@ func (room) Join(c *server.Context, p server.Payload) error {
 // show tracks the name. A room of more people than presence has room for does not show them all.
 func show(c *server.Context, user string) error {
 	_, err := c.Track(user, nil)
-	if errors.Is(err, hub.ErrTopicEntries) {
+	if errors.Is(err, hub.ErrTopicEntries) || errors.Is(err, hub.ErrTopicBytes) {
 		return nil
 	}
 	return err

@@ -92,7 +92,7 @@ the whole of it.`,
 const maxTimeout = 24 * 24 * time.Hour
 
 func (o serveOptions) config(log *slog.Logger) (server.Config, error) {
-	cfg := server.Config{Engine: o.engine, PublicHost: o.host, Log: log}
+	cfg := server.Config{Engine: o.engine, PublicHost: o.host, Log: log, Presence: server.PresenceConfig{Resync: true}}
 	if err := o.limits.config(&cfg); err != nil {
 		return cfg, err
 	}

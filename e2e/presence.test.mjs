@@ -138,6 +138,25 @@ test("4.7: a channel that crashes loses its entries, joins again and gets a new 
   assert.equal(ann.channel.states.waiting.length, 0, "more than one state for a join");
 });
 
+test("4.7: with Resync, who joins, leaves and joins in one go is there once", async (t) => {
+  const server = await use("fixture", "-resync");
+  const topic = newTopic();
+  const watcher = await enter(t, topic, {}, { server });
+  const socket = connect(t, `${server.ws}/socket`);
+  await socket.opened.next();
+  const [first, second] = ["first", "second"].map((name) => socket.channel(topic, { key: "u1", name }));
+  const presence = new Presence(second);
+  presence.syncs = new Inbox(`syncs of ${topic}`);
+  presence.onSync(() => presence.syncs.put(true));
+  first.join();
+  first.leave(); // the entry of the first comes in a diff that the second keeps, and goes while nobody is told
+  second.join();
+  await shows({ presence }, { u1: ["second"] });
+  await shows(watcher, { u1: ["second"] });
+  tell(second, "untrack", { key: "u1" });
+  await shows({ presence }, {});
+});
+
 test("6.2: entries go with a connection that is cut, and come back with it", async (t) => {
   const topic = newTopic();
   const watcher = await enter(t, topic);

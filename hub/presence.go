@@ -23,6 +23,7 @@ var (
 	ErrPresenceMeta   = errors.New("hub: presence: a meta is too large, or no JSON object in UTF-8")
 	ErrOwnerEntries   = errors.New("hub: presence: the owner tracks as many entries as it may")
 	ErrTopicEntries   = errors.New("hub: presence: the topic has as many entries as it may")
+	ErrTopicBytes     = errors.New("hub: presence: the topic's list is as long as it may be")
 )
 
 // PresenceConfig is for [NewPresence]. Only Broadcast must be set.
@@ -50,9 +51,18 @@ type PresenceConfig struct {
 	Replica Replica
 
 	// TopicEntries bounds the entries of a topic, as they are visible here, for Track alone: what a
-	// merge brings is not refused, as it has been let in elsewhere. Default 10,000: with metas of 100
-	// bytes a presence_state is then about 1 MB, as much as an outbox holds.
+	// merge brings is not refused, as it has been let in elsewhere. Default 10,000.
 	TopicEntries int
+
+	// TopicBytes bounds the list of a topic, as List returns it without what Fetch adds, for Track and for an
+	// update that makes it longer, be it by the phx_ref_prev of an entry's first. Default 448 KiB, some 4,500
+	// entries with metas of 50 bytes: the list twice, for a client that comes back (see Resync), and the longest
+	// diff come to 960 KiB, of the 1 MiB that an outbox holds.
+	//
+	// What a merge brings counts and is not refused: two replicas that have heard the same would differ for ever.
+	// So a topic can be over it by what others have let in before they had heard of each other, after a netsplit
+	// up to as many times as there are members; until it is below again, everywhere, nothing is let in.
+	TopicBytes int
 
 	// OwnerEntries bounds the entries of one owner. Default 100, as the topics of a connection.
 	// A call looks through them all.
@@ -82,6 +92,7 @@ func (c *PresenceConfig) setDefaults() {
 		defaultValue int
 	}{
 		{"TopicEntries", &c.TopicEntries, 10_000},
+		{"TopicBytes", &c.TopicBytes, 448 << 10},
 		{"OwnerEntries", &c.OwnerEntries, 100},
 		{"MetaBytes", &c.MetaBytes, 4096},
 		{"KeyBytes", &c.KeyBytes, 255},
@@ -113,7 +124,8 @@ func (c *PresenceConfig) setDefaults() {
 //  4. Who has taken a Snapshot while subscribed, and applies to it the diffs that come from then on as
 //     phoenix.js does, has in the end what List returns. For the order in which to do it see Snapshot.
 //  5. What waits in a topic is bounded: by its entries that are not announced yet, and as many leaves as
-//     TopicEntries; beyond that Track fails with ErrTopicEntries. Updates, Untrack and merges never do.
+//     TopicEntries; beyond that Track fails with ErrTopicEntries. Untrack, merges, and updates that make no list
+//     longer never fail by a limit of the topic.
 //  6. An owner that tracks nothing takes no memory, and neither does a topic in which nobody is tracked.
 //     An owner's entries are found without a search, whatever else is tracked.
 //
@@ -123,14 +135,14 @@ func (c *PresenceConfig) setDefaults() {
 // # Size and cost
 //
 // An entry takes 64 bytes, key and meta, 8 in its topic and some 30 for its owner: 160 to 175 bytes with
-// a key of 8 and a meta of 44. One that is alone in its topic takes 290. To come and go takes 2 µs
+// a key of 8 and a meta of 44. One that is alone in its topic takes 305. To come and go takes 2 µs
 // besides the fan-out, in a topic of one as of a million. A snapshot takes 0.2 µs for each entry of the
 // topic, once between two diffs for all that ask for it. BenchmarkTrack, BenchmarkBurst and
 // BenchmarkPresenceMemory show these.
 //
 // What no batching saves is that every subscriber is told of every entry: TopicEntries joins of 90
 // bytes are 0.9 MB for each subscriber, in some 14 diffs if they come at once, and as much again is the
-// presence_state of who comes after them. A topic's limit is to be chosen by that.
+// presence_state of who comes after them. A topic's limits are to be chosen by that.
 //
 // # Locks
 //
@@ -190,13 +202,16 @@ func (p *Presence) track(sh *presenceShard, topic, key, meta string, owner Subsc
 	if n := p.cfg.TopicEntries; len(sh.state.List(topic)) >= n || sh.diffs.get(topic).waitingLeaves() >= n {
 		return nil, ErrTopicEntries
 	}
+	if !p.fits(sh.state.bytes(topic) + entrySize(key, meta, false)) {
+		return nil, ErrTopicBytes
+	}
 	e := sh.state.Join(topic, key, meta)
 	sh.diffsOf(e.Topic()).join(e, false)
 	o.add(e)
 	return e, nil
 }
 
-// Update replaces the meta of an entry and returns its new phx_ref.
+// Update replaces the meta of an entry and returns its new phx_ref. ErrTopicBytes: the entry is as it was.
 func (p *Presence) Update(topic, key string, meta json.RawMessage, owner Subscriber) (ref string, err error) {
 	compact, err := p.compact(meta)
 	if err != nil {
@@ -208,21 +223,29 @@ func (p *Presence) Update(topic, key string, meta json.RawMessage, owner Subscri
 		o.unlock()
 		return "", ErrNotTracked
 	}
-	return p.replace(&o, old, compact), nil
+	return p.replace(&o, old, compact)
 }
 
-// replace puts an entry with another meta in the place of old, unlocks the owner and flushes.
-func (p *Presence) replace(o *ownerEntries, old *PresenceEntry, meta string) (ref string) {
+// replace puts an entry with another meta in the place of old, if there is room, unlocks the owner and flushes.
+func (p *Presence) replace(o *ownerEntries, old *PresenceEntry, meta string) (ref string, err error) {
 	sh := p.shard(old.Topic())
 	sh.mu.Lock()
+	if more := entrySize(old.Key(), meta, true) - old.size(); more > 0 && !p.fits(old.topic.bytes+more) {
+		sh.mu.Unlock()
+		o.unlock()
+		return "", ErrTopicBytes
+	}
 	e := sh.state.Update(old, meta)
 	sh.diffsOf(e.Topic()).replace(old, e)
 	sh.mu.Unlock()
 	o.replace(old, e)
 	o.unlock()
 	p.flush(sh, e.Topic())
-	return e.Ref()
+	return e.Ref(), nil
 }
+
+// fits reports whether entries of so many bytes make a list that a topic may have.
+func (p *Presence) fits(bytes int) bool { return bytes+len(`{}`)-len(`,`) <= p.cfg.TopicBytes }
 
 // Untrack takes the owner's entry away and reports whether there was one.
 func (p *Presence) Untrack(topic, key string, owner Subscriber) bool {

@@ -1,6 +1,9 @@
 package hub
 
-import "sync"
+import (
+	"encoding/json"
+	"sync"
+)
 
 // presenceShards is how many parts the topics are divided into, each with a lock and a state. Members
 // of a cluster exchange the states part by part, so all must have the same number and the same hash.
@@ -40,7 +43,7 @@ func (sh *presenceShard) diffsOf(topic string) *presenceDiffs {
 }
 
 // presenceDiffs is the changes of one topic that clients have not been told. It exists while there are
-// any, or a diff is under way. The lock of the topic's shard protects it.
+// any, or somebody waits for the end of a diff, or a diff is under way. The lock of the topic's shard protects it.
 type presenceDiffs struct {
 	topic  string
 	queue  []presenceChange // in the order of their coming; cancelled ones are holes
@@ -48,6 +51,8 @@ type presenceDiffs struct {
 	holes  int
 	leaves int
 	flight bool // a diff is being broadcast; who does it looks for more when that is done
+
+	resyncs map[any]func(json.RawMessage) // to be called before the next diff: see Resync
 }
 
 // presenceChange is the coming or going of e, or a hole if e is nil.
@@ -134,7 +139,7 @@ func (d *presenceDiffs) take(limitBytes int) (joins, leaves []*PresenceEntry) {
 			d.holes--
 			continue
 		}
-		n := len(c.e.data) + presenceOverhead
+		n := c.e.size()
 		if size > 0 && size+n > limitBytes && !c.glued {
 			break
 		}
@@ -163,20 +168,21 @@ func (p *Presence) flush(sh *presenceShard, topic string) {
 			return
 		}
 		d.flight = true
+		resync := sh.takeResyncLocked(d)
 		joins, leaves := d.take(p.cfg.DiffBytes)
-		if t := sh.state.topics.get(topic); t != nil {
+		if t := sh.state.topics.get(topic); t != nil && len(joins)+len(leaves) > 0 {
 			t.told = weakSnapshot{}
 		}
 		sh.mu.Unlock()
-		p.broadcast(sh, d, joins, leaves)
+		p.broadcast(sh, d, resync, joins, leaves)
 		if p.cfg.Spawn != nil && sh.waits(topic) && p.cfg.Spawn(func() { p.flush(sh, topic) }) {
 			return
 		}
 	}
 }
 
-// broadcast sends one diff. A topic that is calm again leaves no record.
-func (p *Presence) broadcast(sh *presenceShard, d *presenceDiffs, joins, leaves []*PresenceEntry) {
+// broadcast does what is to be done between two diffs, and sends one. A topic that is calm again leaves no record.
+func (p *Presence) broadcast(sh *presenceShard, d *presenceDiffs, resync presenceResync, joins, leaves []*PresenceEntry) {
 	var m *Message
 	defer func() {
 		sh.mu.Lock()
@@ -187,10 +193,11 @@ func (p *Presence) broadcast(sh *presenceShard, d *presenceDiffs, joins, leaves 
 			sh.broadcastBytes += uint64(len(m.Payload))
 		}
 		d.flight = false
-		if len(d.queue) == d.holes {
+		if len(d.queue) == d.holes && len(d.resyncs) == 0 {
 			sh.diffs.delete(d.topic)
 		}
 	}()
+	resync.push(p)
 	joins, leaves = withoutReturned(joins, leaves)
 	if len(joins)+len(leaves) > 0 { // not all have cancelled each other
 		m = &Message{Topic: d.topic, Event: EventPresenceDiff, Payload: diffPayload(joins, leaves, p.fetch(d.topic, joins, leaves))}

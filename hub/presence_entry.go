@@ -63,16 +63,19 @@ func appendRef(dst []byte, ref uint64) []byte {
 type presenceTopic struct {
 	name    string
 	entries []*PresenceEntry
+	bytes   int          // the sizes of entries
 	told    weakSnapshot // of the entries, while they stay and somebody uses it. Not the state's.
 }
 
 func (t *presenceTopic) add(e *PresenceEntry) {
+	t.bytes += e.size()
 	e.topic, e.at = t, uint32(len(t.entries))
 	t.entries = append(t.entries, e)
 }
 
 // remove puts the last entry in the place of e, and gives back memory when three quarters are unused.
 func (t *presenceTopic) remove(e *PresenceEntry) {
+	t.bytes -= e.size()
 	n := len(t.entries) - 1
 	last := t.entries[n]
 	t.entries[e.at], last.at = last, e.at
@@ -85,6 +88,7 @@ func (t *presenceTopic) remove(e *PresenceEntry) {
 
 // replace puts e in the place of old.
 func (t *presenceTopic) replace(old, e *PresenceEntry) {
+	t.bytes += e.size() - old.size()
 	e.topic, e.at = t, old.at
 	t.entries[e.at] = e
 	old.at = notListed

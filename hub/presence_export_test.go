@@ -55,7 +55,9 @@ func (s *PresenceState) Check() error {
 				return fmt.Errorf("%s: holds on to %q", name, e.Key())
 			}
 		}
+		bytes := 0
 		for i, e := range t.entries {
+			bytes += e.size()
 			r := s.replicas[e.replica.Name]
 			switch {
 			case e.at != uint32(i) || e.topic != t:
@@ -66,6 +68,9 @@ func (s *PresenceState) Check() error {
 				return fmt.Errorf("%s: entry %d of %s is not in its index", name, i, r.Name)
 			}
 			listed[r.Name]++
+		}
+		if bytes != t.bytes {
+			return fmt.Errorf("%s: %d bytes, counted %d", name, bytes, t.bytes)
 		}
 	}
 	if visible != s.visible {
@@ -173,7 +178,7 @@ func DeltaOfSpan(r Replica, to uint64) PresenceDelta {
 func PresenceSizes() map[string][2]uintptr {
 	return map[string][2]uintptr{
 		"PresenceEntry":  {unsafe.Sizeof(PresenceEntry{}), 64},
-		"presenceTopic":  {unsafe.Sizeof(presenceTopic{}), 48},
+		"presenceTopic":  {unsafe.Sizeof(presenceTopic{}), 56},
 		"presenceChange": {unsafe.Sizeof(presenceChange{}), 16},
 	}
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/dormouse-ws/dormouse/hub"
 )
 
-// FuzzTrack: whatever key and meta are taken, clients can read the diff, and find both in it.
+// FuzzTrack: whatever key and meta are taken, clients can read the diff, and find both in it; and the list is as long
+// as the limit of a topic says.
 func FuzzTrack(f *testing.F) {
 	f.Add("ann", `{"name":"A"}`)
 	f.Add("", `{}`)
@@ -28,6 +29,13 @@ func FuzzTrack(f *testing.F) {
 		ref, err := p.Track("t", key, json.RawMessage(meta), &deaf{})
 		if err != nil {
 			return
+		}
+		list := p.List("t")
+		for spare, want := range map[int]error{0: nil, -2: hub.ErrTopicBytes} { // -1 is one of an empty meta
+			tight := hub.NewPresence(hub.PresenceConfig{Broadcast: silent, TopicBytes: len(list) + 1 + spare})
+			if _, err := tight.Track("t", key, json.RawMessage(meta), &deaf{}); err != want {
+				t.Fatalf("key %q, meta %q, a list of %d, may be %d: %v", key, meta, len(list), len(list)+1+spare, err)
+			}
 		}
 		var want phxMeta
 		if err := json.Unmarshal([]byte(meta), &want); err != nil {

@@ -6,9 +6,27 @@ import (
 	"weak"
 )
 
-// presenceOverhead is about what an entry takes in JSON beside key and meta:
-// "":{"metas":[]}, and ,"phx_ref":"eleven chars".
-const presenceOverhead = 40
+// What an entry takes in JSON beside key and meta, and what it takes more once it was updated.
+const (
+	presenceOverhead = len(`"":{"metas":[,"phx_ref":""]},`) + refBytes
+	presencePrev     = len(`,"phx_ref_prev":""`) + refBytes
+	refBytes         = 11
+)
+
+// entrySize returns how many bytes an entry adds to a list at most: one less for the first of a topic or with the
+// empty meta, some 16 and the key less for a further meta of a key.
+func entrySize(key, meta string, updated bool) int {
+	n := presenceOverhead + len(key) + len(meta)
+	if !plainJSON(key) {
+		n = presenceOverhead - len(`""`) + len(appendJSONString(nil, key)) + len(meta)
+	}
+	if updated {
+		n += presencePrev
+	}
+	return n
+}
+
+func (e *PresenceEntry) size() int { return entrySize(e.Key(), e.Meta(), e.prev != 0) }
 
 // A presenceSnapshot is what the clients of a topic have been told. It is encoded once for all that ask
 // for it between two diffs.
@@ -31,12 +49,17 @@ type weakSnapshot struct {
 // subscriber as presence_state, once. Diffs may reach the subscriber before the push and after it; it
 // needs all that come from its subscription on, in their order. phoenix.js keeps those that come before
 // the first presence_state of a join, and applies them after it; what the snapshot has already does no
-// harm. A second presence_state in the same join may take back what a diff has said meanwhile.
+// harm. A second presence_state in the same join may take back what a diff has said meanwhile, unless it is one of
+// Resync.
 func (p *Presence) Snapshot(topic string) json.RawMessage {
 	sh := p.shard(topic)
 	sh.mu.Lock()
 	s := sh.snapshotLocked(topic)
 	sh.mu.Unlock()
+	return s.encode(p, topic)
+}
+
+func (s *presenceSnapshot) encode(p *Presence, topic string) json.RawMessage {
 	s.once.Do(func() {
 		s.json = appendPresences(make([]byte, 0, presencesSize(s.entries)), s.entries, p.fetch(topic, s.entries))
 		s.entries = nil
@@ -83,15 +106,11 @@ func diffPayload(joins, leaves []*PresenceEntry, fetched map[string]json.RawMess
 	return append(dst, '}')
 }
 
-// presencesSize returns about how many bytes appendPresences appends.
+// presencesSize returns how many bytes appendPresences appends at most, beside what was fetched.
 func presencesSize(entries []*PresenceEntry) (n int) {
 	for _, e := range entries {
-		switch {
-		case e == nil:
-		case e.prev == 0:
-			n += len(e.data) + presenceOverhead
-		default:
-			n += len(e.data) + presenceOverhead + len(`,"phx_ref_prev":"eleven chars"`)
+		if e != nil {
+			n += e.size()
 		}
 	}
 	return n + len(`{}`)
@@ -166,13 +185,21 @@ func (e *PresenceEntry) appendMeta(dst []byte) []byte {
 
 // appendJSONString appends s, which is UTF-8, as a JSON string.
 func appendJSONString(dst []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c == '"' || c == '\\' {
-			quoted, _ := json.Marshal(s)
-			return append(dst, quoted...)
-		}
+	if !plainJSON(s) {
+		quoted, _ := json.Marshal(s)
+		return append(dst, quoted...)
 	}
 	dst = append(dst, '"')
 	dst = append(dst, s...)
 	return append(dst, '"')
+}
+
+// plainJSON reports whether s, which is UTF-8, stands in a JSON string as it is.
+func plainJSON(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }

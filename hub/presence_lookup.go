@@ -46,7 +46,7 @@ func (p *Presence) UpdateFunc(topic, key string, f func(old json.RawMessage) (js
 		}
 		o = p.owners.lock(owner)
 		if o.find(topic, key) == old {
-			return p.replace(&o, old, compact), nil
+			return p.replace(&o, old, compact)
 		}
 		o.unlock()
 	}

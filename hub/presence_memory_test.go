@@ -13,7 +13,7 @@ var presenceMeta = json.RawMessage(`{"name":"Somebody","online_at":"1700000000"}
 
 func unlimited(broadcast func(*hub.Message)) *hub.Presence {
 	const all = 1 << 30
-	return hub.NewPresence(hub.PresenceConfig{Broadcast: broadcast, TopicEntries: all, OwnerEntries: all})
+	return hub.NewPresence(hub.PresenceConfig{Broadcast: broadcast, TopicEntries: all, TopicBytes: all, OwnerEntries: all})
 }
 
 func silent(*hub.Message) {}

@@ -160,6 +160,14 @@ func (s *PresenceState) List(topic string) []*PresenceEntry {
 	return nil
 }
 
+// bytes returns the sizes of the visible entries of a topic.
+func (s *PresenceState) bytes(topic string) int {
+	if t := s.topics.get(topic); t != nil {
+		return t.bytes
+	}
+	return 0
+}
+
 // Count returns how many entries are visible.
 func (s *PresenceState) Count() int { return s.visible }
 

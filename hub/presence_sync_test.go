@@ -32,6 +32,8 @@ type room struct {
 type roomClient struct {
 	phxPresence
 	subscribed bool
+	leaves     bool            // and has asked for the next join already, as phoenix.js does for another channel
+	returns    bool            // it was subscribed before
 	snapshot   json.RawMessage // taken and not pushed
 }
 
@@ -149,22 +151,47 @@ func (rm *room) cluster(owner *deaf, key string, meta json.RawMessage) {
 func (rm *room) client(i int) {
 	c := rm.clients[i]
 	switch {
+	case c.leaves:
+		c.subscribed, c.leaves = false, false
 	case !c.subscribed:
-		c.rejoin()
-		c.subscribed = true
-		if i == 0 {
-			rm.log = append(rm.log, `["join"]`)
+		if c.joinRef == c.joined {
+			rm.rejoin(i)
 		}
+		c.subscribed = true
 	case c.snapshot == nil && c.joinRef != c.joined:
 		c.snapshot = rm.p.Snapshot(roomTopic)
 	case c.snapshot != nil:
-		c.onState(c.snapshot)
-		if i == 0 {
-			rm.log = append(rm.log, `["state",`+string(c.snapshot)+`]`)
-		}
+		rm.state(i, c.snapshot)
 		c.snapshot = nil
+		if join := c.joined; c.returns {
+			rm.p.Resync(roomTopic, c, func(state json.RawMessage) {
+				for rm.r.IntN(3) == 0 {
+					rm.step()
+				}
+				if c.joined == join && c.subscribed {
+					rm.state(i, state)
+				}
+			})
+		}
 	case rm.r.IntN(10) == 0:
-		c.subscribed = false
+		c.subscribed, c.returns = false, true
+	case rm.r.IntN(10) == 0:
+		rm.rejoin(i)
+		c.leaves, c.returns = true, true
+	}
+}
+
+func (rm *room) rejoin(i int) {
+	rm.clients[i].rejoin()
+	if i == 0 {
+		rm.log = append(rm.log, `["join"]`)
+	}
+}
+
+func (rm *room) state(i int, state json.RawMessage) {
+	rm.clients[i].onState(state)
+	if i == 0 {
+		rm.log = append(rm.log, `["state",`+string(state)+`]`)
 	}
 }
 

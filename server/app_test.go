@@ -49,13 +49,16 @@ func (s script) Leave(c *server.Context, reason error) {
 	}
 }
 
-// mount serves s on every topic "room:*" at /socket, intercepting the events given.
+// mount serves s on every topic "room:*" at /socket, intercepting the events given. A client may be slow: there is no
+// timeout that a test would meet that does not set it.
 func mount(s script, intercept ...string) server.Config {
 	return server.Config{
 		Sockets: []*server.Socket{{Path: "/socket", Routes: []server.Route{
 			{Topic: "room:*", Channel: func() server.Channel { return s }, Intercept: intercept},
-		}}},
-		Log: slog.New(slog.DiscardHandler),
+		}, WebSocket: server.WebSocketOptions{Timeout: patient}}},
+		HandshakeTimeout: patient,
+		Presence:         server.PresenceConfig{Resync: true},
+		Log:              slog.New(slog.DiscardHandler),
 	}
 }
 

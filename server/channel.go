@@ -86,6 +86,7 @@ const (
 	channelIntercepts                    // its route names events to intercept
 	channelTracks                        // it may have presences
 	channelStated                        // its client was pushed presence_state
+	channelReturned                      // its client may have missed diffs of its topic: see returns
 	channelDisplaced                     // it delivers presence_diffs for a join that is under way: see displace
 )
 
@@ -174,7 +175,7 @@ func (ch *channel) end(err error) {
 // stop ends the channel in good order: what Leave pushes comes after phx_close (section 3.4).
 func (ch *channel) stop(reason error) {
 	s := ch.socket
-	s.drop(ch)
+	s.part(ch)
 	s.pushClose(ch.rawJoinRef(), ch.Topic())
 	ch.terminate(reason)
 }
@@ -182,7 +183,7 @@ func (ch *channel) stop(reason error) {
 // fail ends it after an error: what Leave pushes comes before phx_error (section 3.6).
 func (ch *channel) fail(reason error) {
 	s := ch.socket
-	s.drop(ch)
+	s.part(ch)
 	ch.terminate(reason)
 	s.pushError(ch.rawJoinRef(), ch.Topic())
 }

@@ -3,6 +3,8 @@ package server
 import (
 	"errors"
 	"unique"
+
+	"github.com/dormouse-ws/dormouse/hub"
 )
 
 var (
@@ -58,7 +60,7 @@ func (s *socket) enter(route int, m *message, displaced *channel) *Context {
 	ch.state.Or(channelJoined)
 	// Subscribed first: whoever sees the reply and then broadcasts is heard here.
 	if err := s.reply(m.joinRef, m.ref, m.topic, statusOK, c.response); isPayloadError(err) {
-		s.drop(ch)
+		s.part(ch)
 		s.refuseJoin(m, err)
 		ch.terminate(err)
 		return nil
@@ -90,6 +92,9 @@ func (s *socket) newChannel(index int, m *message) *channel {
 	if len(route.Intercept) > 0 {
 		ch.state.Or(channelIntercepts)
 	}
+	if s.returns(m.topic) {
+		ch.state.Or(channelReturned)
+	}
 	return ch
 }
 
@@ -97,7 +102,7 @@ func (s *socket) newChannel(index int, m *message) *channel {
 func (s *socket) rejoin(old *channel, m *message) {
 	joinRef, topic := old.rawJoinRef(), old.Topic()
 	s.displace(old)
-	defer s.server().hub.Unsubscribe(old) // if nobody has come in its place, also when Leave or Join ends the goroutine
+	defer s.replaced(old) // also when Leave or Join ends the goroutine
 	old.terminate(ErrDisplaced)
 	route, _ := s.app().route(topic) // the old channel's
 	c := s.enter(route, m, old)
@@ -114,6 +119,9 @@ func (s *socket) rejoin(old *channel, m *message) {
 func (s *socket) displace(ch *channel) {
 	ch.state.Or(channelLeft | channelDisplaced)
 	s.unlink(ch)
+	if ch.state.Load()&channelIntercepts != 0 && ch.route().intercepts(hub.EventPresenceDiff) {
+		s.remember(ch.Topic()) // those that wait for HandleOut are lost
+	}
 }
 
 // leave is section 3.4.

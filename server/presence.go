@@ -36,8 +36,9 @@ func (p Presence) name() string {
 }
 
 // Track adds an entry and returns its phx_ref. Errors: hub.ErrAlreadyTracked if this channel tracks the key
-// in the topic already; hub.ErrTopicEntries and hub.ErrOwnerEntries at the limits of [PresenceConfig]: a channel that
-// returns these ends with phx_error, and its client tries again; one that passes over them is joined, and not shown.
+// in the topic already; hub.ErrTopicEntries, hub.ErrTopicBytes and hub.ErrOwnerEntries at the limits of [PresenceConfig]:
+// a channel that returns these ends with phx_error, and its client tries again; one that passes over them is joined, and
+// not shown.
 func (p Presence) Track(key string, meta any) (ref string, err error) {
 	text, err := metaOf(meta)
 	if err != nil {
@@ -56,14 +57,20 @@ func (p Presence) Track(key string, meta any) (ref string, err error) {
 		h.UntrackAll(p.ch) // whoever ended the channel may have done so before the entry was there
 		return "", poller.ErrClosed
 	}
-	if errors.Is(err, hub.ErrTopicEntries) || errors.Is(err, hub.ErrOwnerEntries) {
-		s.counters.presenceRefused.Add(1)
-	}
+	s.countRefused(err)
 	return ref, err
 }
 
+// countRefused counts a change that was refused by a limit of many entries, not by one of its own.
+func (s *Server) countRefused(err error) {
+	if errors.Is(err, hub.ErrTopicEntries) || errors.Is(err, hub.ErrTopicBytes) || errors.Is(err, hub.ErrOwnerEntries) {
+		s.counters.presenceRefused.Add(1)
+	}
+}
+
 // Update replaces the meta of an entry and returns the new phx_ref. Clients hear of the new meta, with the
-// old phx_ref as its phx_ref_prev, and of the old one in the same diff. Errors: hub.ErrNotTracked.
+// old phx_ref as its phx_ref_prev, and of the old one in the same diff. Errors: hub.ErrNotTracked, and hub.ErrTopicBytes
+// when the topic's list would get longer than it may: then the entry stays as it is.
 func (p Presence) Update(key string, meta any) (ref string, err error) {
 	text, err := metaOf(meta)
 	if err != nil {
@@ -74,7 +81,7 @@ func (p Presence) Update(key string, meta any) (ref string, err error) {
 
 // UpdateFunc replaces the meta by what f makes of the old one, which has no phx_ref, and returns the new
 // phx_ref. If another goroutine updates the entry meanwhile, f is called again. An error of f's is returned,
-// and nothing has changed. Errors: hub.ErrNotTracked.
+// and nothing has changed. Errors: those of Update.
 func (p Presence) UpdateFunc(key string, f func(old Payload) (meta any, err error)) (ref string, err error) {
 	return p.update(func(h *hub.Presence) (string, error) {
 		return h.UpdateFunc(p.name(), key, func(old json.RawMessage) (json.RawMessage, error) {
@@ -97,7 +104,9 @@ func (p Presence) update(change func(*hub.Presence) (string, error)) (ref string
 		return "", hub.ErrNotTracked
 	}
 	s := p.ch.socket.server()
-	return change(s.presences.get(s))
+	ref, err = change(s.presences.get(s))
+	s.countRefused(err)
+	return ref, err
 }
 
 // Untrack takes an entry of the channel's away and reports whether there was one.
@@ -162,8 +171,7 @@ func (h Handle) PushPresenceState() error {
 	if ch.state.Or(channelStated)&channelStated != 0 {
 		return ErrStatePushed
 	}
-	s := ch.socket
-	return s.push(ch.joinRef(), ch.Topic(), hub.EventPresenceState, Raw(s.server().presences.snapshot(ch.Topic())))
+	return ch.pushState()
 }
 
 // PresenceIn is that of [Handle].
@@ -200,6 +208,8 @@ func (c *Context) Untrack(key string) bool { return c.Handle().Untrack(key) }
 //		})
 //		return nil
 //	}
+//
+// With [PresenceConfig.Resync] a client that comes back on the same connection is sent the list twice.
 //
 // What [Server.Presences] returns is not to be pushed as presence_state: it may be ahead of the diffs. Errors:
 // ErrNotJoined in Join, ErrStatePushed the second time, and those of the connection.

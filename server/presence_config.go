@@ -14,10 +14,9 @@ import (
 // PresenceConfig bounds what channels track, and adds to what is shown of it. Its zero value is usable. A
 // server in which nobody tracks takes no memory for presence.
 //
-// The presence_state of a topic is one message. With the defaults and metas of 100 bytes it comes to a
-// megabyte at most, which is what Poller.OutboxLimit allows to wait for a client: for larger metas choose fewer
-// entries, or a larger outbox, or a client on a slow line that is told of a change as well is closed as one
-// that does not read.
+// The presence_state of a topic is one message; with Resync it may be two. With the default of TopicBytes both wait
+// in an outbox with its default, and the longest diff with them: with larger ones, choose a larger
+// Poller.OutboxLimit, or a client on a slow line is closed as one that does not read.
 type PresenceConfig struct {
 	// Fetch adds to what lists and diffs say of a key, beside its metas, as a name or picture from a
 	// database does for the key of a user (section 6.2). It is given the keys of a diff or of a list and
@@ -30,11 +29,22 @@ type PresenceConfig struct {
 	// is an error, which is counted. Defaults 10,000 and 100.
 	TopicEntries, ChannelEntries int
 
+	// TopicBytes bounds the list of a topic, as presence_state and Presences have it, without what Fetch adds: at
+	// the limit Track is an error, which is counted, and so is an Update that makes it longer. Default 448 KiB,
+	// some 4,500 entries with metas of 50 bytes: see hub.PresenceConfig.
+	TopicBytes int
+
 	// MetaBytes and KeyBytes bound a meta and a key. Defaults 4096 and 255.
 	MetaBytes, KeyBytes int
 
 	// DiffBytes bounds a diff: what comes to more while another is on its way goes in several. Default 64 KiB.
 	DiffBytes int
+
+	// Resync pushes presence_state twice to a client that has left the topic and joins it again on the same
+	// connection: phoenix.js applies the diffs that it has kept from before to the first, and takes the second as it
+	// is. With one, which is what Phoenix pushes, it may show for ever who came in those diffs and went in between,
+	// also itself.
+	Resync bool
 }
 
 func (c *PresenceConfig) validate() error {
@@ -42,8 +52,8 @@ func (c *PresenceConfig) validate() error {
 		name  string
 		value int
 	}{
-		{"TopicEntries", c.TopicEntries}, {"ChannelEntries", c.ChannelEntries}, {"MetaBytes", c.MetaBytes},
-		{"KeyBytes", c.KeyBytes}, {"DiffBytes", c.DiffBytes},
+		{"TopicEntries", c.TopicEntries}, {"ChannelEntries", c.ChannelEntries}, {"TopicBytes", c.TopicBytes},
+		{"MetaBytes", c.MetaBytes}, {"KeyBytes", c.KeyBytes}, {"DiffBytes", c.DiffBytes},
 	} {
 		if f.value < 0 {
 			return fmt.Errorf("server: PresenceConfig.%s is %d; 0 is the default", f.name, f.value)
@@ -85,7 +95,7 @@ func (s *Server) presenceConfig() hub.PresenceConfig {
 	pc := hub.PresenceConfig{
 		Broadcast:    func(m *hub.Message) { s.hub.Broadcast(m) },
 		Spawn:        s.presences.spawn,
-		TopicEntries: c.TopicEntries, OwnerEntries: c.ChannelEntries,
+		TopicEntries: c.TopicEntries, TopicBytes: c.TopicBytes, OwnerEntries: c.ChannelEntries,
 		MetaBytes: c.MetaBytes, KeyBytes: c.KeyBytes, DiffBytes: c.DiffBytes,
 	}
 	if c.Fetch != nil {

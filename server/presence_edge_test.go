@@ -236,8 +236,8 @@ func TestPresenceShutdownWaits(t *testing.T) {
 
 func TestPresenceConfigIsChecked(t *testing.T) {
 	for name, pc := range map[string]server.PresenceConfig{
-		"TopicEntries": {TopicEntries: -1}, "ChannelEntries": {ChannelEntries: -1}, "MetaBytes": {MetaBytes: -1},
-		"KeyBytes": {KeyBytes: -1}, "DiffBytes": {DiffBytes: -1},
+		"TopicEntries": {TopicEntries: -1}, "ChannelEntries": {ChannelEntries: -1}, "TopicBytes": {TopicBytes: -1},
+		"MetaBytes": {MetaBytes: -1}, "KeyBytes": {KeyBytes: -1}, "DiffBytes": {DiffBytes: -1},
 	} {
 		if _, err := server.New(server.Config{Presence: pc}); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)

@@ -40,6 +40,53 @@ func TestPresenceIsMadeWhenUsed(t *testing.T) {
 	t.Logf("a server without presence holds %d bytes for it", unsafe.Sizeof(s.presences))
 }
 
+// TestWhatWasLeft: only a server that has presence remembers it, for the topic alone (but for one in 64), and within
+// the record that a connection with an id has anyway.
+func TestWhatWasLeft(t *testing.T) {
+	s := newFakeServer(t, Config{Presence: PresenceConfig{Resync: true}})
+	k, c := fakeSocket(s, true)
+	c.keep = true
+	visit := func(topic string) (states int) {
+		fakeJoin(k, topic)
+		before := c.sends
+		if err := (Handle{k.first}).PushPresenceState(); err != nil {
+			t.Error(err)
+		}
+		states = c.sends - before
+		k.first.stop(nil)
+		return states
+	}
+	if n, m := visit("quiet:1"), visit("quiet:1"); n != 1 || m != 1 || k.ident != nil {
+		t.Errorf("without presence: %d and %d states, remembered %v", n, m, k.ident)
+	}
+	other, _ := fakeSocket(s, true)
+	fakeJoin(other, "quiet:9")
+	if _, err := (Handle{other.first}).Track("k", nil); err != nil {
+		t.Fatal(err)
+	}
+	if n, m, o := visit("quiet:1"), visit("quiet:1"), visit("quiet:2"); n != 1 || m != 2 || o != 1 {
+		t.Errorf("%d states for the first join, %d for a return, %d in another topic", n, m, o)
+	}
+	if got := string(c.last[2:]); got != `["1","1","quiet:2","phx_close",{}]` {
+		t.Errorf("sent at last %q", got)
+	}
+	s.cfg.Presence.Resync = false
+	k, c = fakeSocket(s, true)
+	c.keep = true
+	if n, m := visit("quiet:1"), visit("quiet:1"); n != 1 || m != 1 || k.ident != nil {
+		t.Errorf("without Resync: %d and %d states, remembered %v", n, m, k.ident)
+	}
+	fakeJoin(k, "quiet:1")
+	k.endChannels()
+	other.endChannels()
+	if other.ident != nil {
+		t.Error("the end of a connection is remembered")
+	}
+	if n := unsafe.Sizeof(identity{}); n != 48 {
+		t.Errorf("an identity takes %d bytes, want 48", n)
+	}
+}
+
 // TestPresenceIsNotDropped: under DropSlow too a client that does not read is closed rather than left with a
 // list that is wrong for ever.
 func TestPresenceIsNotDropped(t *testing.T) {

@@ -20,9 +20,8 @@ type rejoinRoom struct {
 	gap     func(map[string]server.Handle)
 }
 
-// startRejoin is a room in which gap runs while the old channel of a rejoin has ended, and the new one has not
-// begun.
-func startRejoin(t *testing.T, gap func(map[string]server.Handle)) *rejoinRoom {
+// startRejoin is a room in which gap runs while the client's old channel has ended, and the new one has not begun.
+func startRejoin(t *testing.T, gap func(map[string]server.Handle), intercept ...string) *rejoinRoom {
 	r := &rejoinRoom{handles: map[string]server.Handle{}, release: make(chan struct{}), gap: gap}
 	handles := make(chan server.Handle, 2)
 	entered := 0
@@ -40,14 +39,24 @@ func startRejoin(t *testing.T, gap func(map[string]server.Handle)) *rejoinRoom {
 			})
 			return nil
 		},
-		in: func(c *server.Context, _ string, _ server.Payload) error { <-r.release; return c.Reply(nil) },
+		in: func(c *server.Context, event string, _ server.Payload) error {
+			if event == "boom" {
+				return errors.New("boom")
+			}
+			<-r.release
+			return c.Reply(nil)
+		},
+		out: func(c *server.Context, event string, p server.Payload) error {
+			_ = c.Push(event, p) // an error of the connection, at the end of the test
+			return nil
+		},
 		leave: func(_ *server.Context, reason error) {
-			if reason == server.ErrDisplaced {
+			if reason != server.ErrDisconnected {
 				r.gap(r.handles)
 			}
 		},
 	}
-	r.presenceTest = startPresence(t, mount(room))
+	r.presenceTest = startPresence(t, mount(room, intercept...))
 	for _, who := range []string{"other", "client"} {
 		r.c = r.Dial(wsPath)
 		r.c.Send(`["1","1","room:1","phx_join",{}]`)
@@ -59,9 +68,34 @@ func startRejoin(t *testing.T, gap func(map[string]server.Handle)) *rejoinRoom {
 
 // TestPresenceRejoin: a client keeps the diffs that come after it has asked for a join, and applies them to the
 // presence_state of that (section 4.7). So it must be told also of those that come while its old channel has
-// ended and the new one has not begun (section 3.5): else it shows for ever what has gone meanwhile.
+// ended and the new one has not begun (section 3.5), or have a second state: else it shows for ever what has gone
+// meanwhile.
 func TestPresenceRejoin(t *testing.T) {
+	const join = `["2","3","room:1","phx_join",{}]`
+	for _, way := range []struct {
+		name      string
+		ask       []string
+		intercept bool
+		states    int
+	}{
+		{"join again", []string{join}, false, 1},
+		{"join again, with diffs intercepted", []string{join}, true, 2},
+		{"leave and join", []string{`["1","2","room:1","phx_leave",{}]`, join}, false, 2},
+		{"leave and join, with diffs intercepted", []string{`["1","2","room:1","phx_leave",{}]`, join}, true, 2},
+		{"leave what has crashed, and join", []string{`["1","2","room:1","boom",{}]`, `["1","2","room:1","phx_leave",{}]`, join}, false, 2},
+		{"join again after a refusal", []string{`["2","2","room:1","phx_join",{"deny":true}]`, join}, false, 2},
+	} {
+		t.Run(way.name, func(t *testing.T) { presenceRejoin(t, way.ask, way.intercept, way.states) })
+	}
+}
+
+// presenceRejoin has the client send what ask says, behind an event that takes its time.
+func presenceRejoin(t *testing.T, ask []string, intercept bool, states int) {
 	type handles = map[string]server.Handle
+	var events []string
+	if intercept {
+		events = []string{hub.EventPresenceDiff}
+	}
 	for _, row := range []struct {
 		name               string
 		begin, before, gap func(handles) error
@@ -87,13 +121,18 @@ func TestPresenceRejoin(t *testing.T) {
 					}
 				}
 			}
-			r := startRejoin(t, func(h handles) { do(row.gap, h) })
+			r := startRejoin(t, func(h handles) { do(row.gap, h) }, events...)
 			do(row.begin, r.handles)
 			r.c.Send(`["1","2","room:1","wait",{}]`)
-			r.c.Send(`["2","3","room:1","phx_join",{}]`)
 			do(row.before, r.handles)
+			for _, message := range append(ask, `["2","9","room:1","wait",{}]`) {
+				r.c.Send(message)
+			}
 			close(r.release)
-			shows := r.shows()
+			shows, got := r.shows()
+			if got != states && got != 1 { // a second one only if there can have been a diff
+				t.Errorf("%d states, want %d", got, states)
+			}
 			var list presenceList
 			if err := r.Presences("room:1").Decode(&list); err != nil {
 				t.Fatal(err)
@@ -115,10 +154,10 @@ func gone(was bool) error {
 	return nil
 }
 
-// shows returns what the class Presence makes of what the client gets until the new join has its state, if all
-// diffs came after the client had asked for that join.
-func (r *rejoinRoom) shows() map[string]string {
-	s := &shown{}
+// shows returns what the class Presence makes of what the client gets until the answer with ref 9, and how many
+// states that were. All diffs come after the client has asked for the new join.
+func (r *rejoinRoom) shows() (metas map[string]string, states int) {
+	s := &shown{awaits: true}
 	for {
 		switch m := r.c.Next(); m.Event {
 		case hub.EventPresenceDiff:
@@ -126,17 +165,18 @@ func (r *rejoinRoom) shows() map[string]string {
 			if err := server.Raw(m.Payload).Decode(&d); err != nil {
 				r.t.Fatal(err)
 			}
-			s.pending = append(s.pending, d)
+			s.diff(d)
 		case hub.EventPresenceState:
 			var list presenceList
 			if err := server.Raw(m.Payload).Decode(&list); err != nil {
 				r.t.Fatal(err)
 			}
-			s.metas = list.metas()
-			for _, d := range s.pending {
-				s.apply(d)
+			s.state(list)
+			states++
+		case "phx_reply":
+			if m.Ref == `"9"` {
+				return s.metas, states
 			}
-			return s.metas
 		}
 	}
 }

@@ -259,6 +259,33 @@ func TestPresenceErrors(t *testing.T) {
 	}
 }
 
+// TestPresenceTopicBytes: at the limit of a topic's list Track and an Update that makes it longer are errors, and
+// counted.
+func TestPresenceTopicBytes(t *testing.T) {
+	cfg := mount(presenceRoom)
+	cfg.Presence.TopicBytes = len(`{"ann":{"metas":[{"a":"1234567890123456789012345678901234567890","phx_ref":"01234567890"}]}}`)
+	p := startPresence(t, cfg)
+	ann, bob := p.enter(""), p.enter("")
+	p.call(ann, "track", whois{Key: "ann", Meta: object{"a": "1234567890123456789012345678901234567890"}})
+	for _, row := range []struct {
+		c     *servertest.Client
+		event string
+		in    whois
+	}{
+		{bob, "track", whois{Key: "b"}},
+		{ann, "update", whois{Key: "ann", Meta: object{"a": "1234567890123456789012345678901234567890"}}},
+		{ann, "rename", whois{Key: "ann", Meta: "another"}},
+	} {
+		if status, response := row.c.Call("room:1", row.event, row.in); status != "error" || !strings.Contains(string(response), hub.ErrTopicBytes.Error()) {
+			t.Errorf("%s: %s %s", row.event, status, response)
+		}
+	}
+	if st := p.Stats(); st.PresenceRefused != 3 || st.Presence.Entries != 1 {
+		t.Errorf("%d refused, want 3; %+v", st.PresenceRefused, st.Presence)
+	}
+	p.call(ann, "update", whois{Key: "ann"})
+}
+
 // TestPresenceMany is section 6.2: a channel may track many keys and topics, also such as it is not joined to;
 // lists, one key, and counts.
 func TestPresenceMany(t *testing.T) {

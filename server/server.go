@@ -147,7 +147,7 @@ type Stats struct {
 	Hub    hub.Stats
 
 	Presence        hub.PresenceStats
-	PresenceRefused int64 // calls of Track that failed because a topic or channel has as many entries as it may
+	PresenceRefused int64 // calls of Track and Update that failed at a limit of a topic, or of a channel's entries
 
 	Upgraded     int64 // WebSocket connections since the start
 	Polled       int64 // sessions of the long-poll transport since the start

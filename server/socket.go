@@ -18,14 +18,15 @@ type socket struct {
 	broken bool // a message could not be decoded: the connection is at its end
 	joined int32
 	first  *channel  // the last one joined; the others follow by next
-	ident  *identity // nil when Connect gave it nothing
+	ident  *identity // nil when Connect gave it nothing, and it has left nothing
 }
 
-// An identity is what Connect said of a connection, and its subscription to its id.
+// An identity is what Connect said of a connection, with its subscription to its id, and what the connection has left.
 type identity struct {
 	hub.Subscription
 	socket  *socket
 	assigns any
+	missed  uint64 // topics, by their topicBit: see remember
 }
 
 // eventDisconnect on the topic of a socket id closes the socket (section 3.9).

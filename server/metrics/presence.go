@@ -18,7 +18,7 @@ func presenceMetrics() []metric {
 			func(s stats) uint64 { return s.Presence.Diffs }),
 		counter("presence_diff_bytes_total", "Bytes of the diffs, each counted once.",
 			func(s stats) uint64 { return s.Presence.DiffBytes }),
-		counter("presence_refused_total", "Entries refused because a topic or channel has as many as it may.",
+		counter("presence_refused_total", "Entries and updates refused at the limits of a topic or channel.",
 			func(s stats) int64 { return s.PresenceRefused }),
 	}
 }

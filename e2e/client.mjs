@@ -3,14 +3,14 @@
 import { Socket } from "phoenix";
 import WebSocket from "ws";
 
-import { Inbox, within } from "./support.mjs";
+import { Inbox, patienceMs, within } from "./support.mjs";
 
 export { Socket };
 
 // connect opens a socket that the test closes when it ends. Node has no WebSocket of its own before version 22,
 // so the transport is given, as the client's documentation says.
 export function connect(t, url, options = {}) {
-  const socket = new Socket(url, { transport: WebSocket, timeout: 5_000, ...options });
+  const socket = new Socket(url, { transport: WebSocket, timeout: patienceMs, ...options });
   socket.opened = new Inbox("opens of the socket");
   socket.closed = new Inbox("closes of the socket");
   socket.failed = new Inbox("errors of the socket");

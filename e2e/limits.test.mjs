@@ -63,20 +63,26 @@ test("--new-per-address: 429", async (t) => {
 });
 
 test("--joins-per-second: the client tries again by itself, and joins", async (t) => {
-  const server = await serve(t, "--joins-per-second", "4");
+  const server = await serve(t, "--joins-per-second", "1");
   const socket = connect(t, `${server.ws}/socket`);
   await socket.opened.next();
-  for (let i = 0; i < 200; i++) { // twice the burst, so that a machine may be 25 s slow
+  for (let i = 0; i < 200; i++) { // twice the burst, so that a machine may be 100 s slow
     socket.push({ topic: "rooms:worn", event: "phx_join", payload: {}, ref: `r${i}`, join_ref: `r${i}` });
   }
-  const channel = socket.channel("rooms:lobby");
-  const joins = new Inbox("joins of the lobby");
-  const joining = channel.join().receive("ok", () => joins.put(true));
-  const { status, response } = await answer(joining);
-  assert.equal(status, "error");
-  assert.equal(response.reason, "rate limited");
-  assert.ok(response.retry_after >= 1, `retry_after: ${response.retry_after}`);
-  await joins.next("the join that the client has repeated");
+  // One may be let in, if the machine stalls for a second behind the last of the 200; not all of them.
+  const joins = new Inbox("joins");
+  const answers = ["rooms:1", "rooms:2", "rooms:3"].map((topic) => {
+    const joining = socket.channel(topic).join();
+    joining.receive("ok", () => joins.put(topic));
+    return answer(joining);
+  });
+  const denied = (await Promise.all(answers)).filter(({ status }) => status === "error");
+  assert.ok(denied.length > 0, "nobody was refused");
+  for (const { response } of denied) {
+    assert.equal(response.reason, "rate limited");
+    assert.ok(response.retry_after >= 1, `retry_after: ${response.retry_after}`);
+  }
+  assert.deepEqual((await joins.take(3)).sort(), ["rooms:1", "rooms:2", "rooms:3"]);
   assert.ok((await refusals(server, "join_rate")) > 0);
 });
 

@@ -2,6 +2,8 @@
 
 import assert from "node:assert/strict";
 
+import http from "node:http";
+
 import { within } from "./support.mjs";
 
 // ask sends a request and returns {http, headers, text, status, token, messages}; the last three are the JSON body's.
@@ -10,6 +12,21 @@ export async function ask(url, options = {}) {
   const text = await response.text();
   const json = text.startsWith("{") ? JSON.parse(text) : {};
   return { http: response.status, headers: response.headers, text, ...json };
+}
+
+// handOver sends a GET, and returns once the kernel has all of it; its answer is {body}, a promise of JSON.
+export async function handOver(url) {
+  const request = http.get(url, { agent: false });
+  const body = new Promise((resolve, reject) => {
+    request.once("error", reject);
+    request.once("response", async (response) => {
+      let text = "";
+      for await (const chunk of response) text += chunk;
+      resolve(JSON.parse(text));
+    });
+  });
+  await within(new Promise((resolve) => request.once("finish", resolve)), `the sending of GET ${url}`);
+  return { body: within(body, `answer to GET ${url}`) };
 }
 
 export class Session {

@@ -5,16 +5,13 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import http from "node:http";
 import net from "node:net";
-import { after } from "node:test";
 
-import { findChromium, launchChromium } from "./chrome.mjs";
-import { Program, test, use } from "./support.mjs";
+import { useChromium } from "./chrome.mjs";
+import { atEnd, patienceMs, Program, test, use } from "./support.mjs";
 
-const found = findChromium();
-const skip = !found && "no Chromium here: install chromium, or name one in CHROMIUM";
-const browser = found && (await launchChromium(found, "--host-resolver-rules=MAP *.example 127.0.0.1"));
-after(() => browser?.close());
-const fixture = await use("fixture");
+const { skip, openPage } = await useChromium("--host-resolver-rules=MAP *.example 127.0.0.1");
+const window = ["-window", "15s"]; // so that no session ends because a page is slow; the client waits for 20 s
+const fixture = await use("fixture", ...window);
 const client = readFileSync(new URL("node_modules/phoenix/priv/static/phoenix.mjs", import.meta.url), "utf8");
 
 // pages serves an empty page, and the client, at whatever host the browser has for it.
@@ -24,17 +21,14 @@ const pages = http.createServer((request, response) => {
   response.end(isClient ? client : "<!doctype html><title>page</title><link rel=icon href=data:,>");
 });
 await new Promise((resolve) => pages.listen(0, "127.0.0.1", resolve));
-after(() => {
+atEnd(() => {
   pages.close();
   pages.closeAllConnections();
 });
 
 // visit opens the page at a host; the fixture's /socket lets in those below wild.example.
 async function visit(t, host = "page.wild.example") {
-  const context = await browser.newContext();
-  t.after(() => context.close());
-  context.setDefaultTimeout(10_000);
-  const page = await context.newPage();
+  const page = await openPage(t);
   page.asked = [];
   page.on("request", (request) => page.asked.push(`${request.method()} ${new URL(request.url()).pathname}`));
   page.on("websocket", (socket) => page.asked.push(`WebSocket ${new URL(socket.url()).pathname}`));
@@ -42,12 +36,16 @@ async function visit(t, host = "page.wild.example") {
   return page;
 }
 
-// talk connects, joins a room and has a payload echoed; it returns what the client used for it.
-const talk = (page, url, options) =>
+// talk connects, joins a room and has a payload echoed; it returns what the client used for it. With logged it waits
+// until the client has said so.
+const talk = (page, url, options, logged) =>
   page.evaluate(
-    async ([url, options]) => {
+    async ([url, options, logged]) => {
       const { Socket, LongPoll } = await import("/phoenix.mjs");
       if (options.transport) options.transport = LongPoll;
+      const said = new Promise((resolve) => {
+        options.logger = (kind, message) => (!logged || message.includes(logged)) && resolve();
+      });
       const socket = new Socket(url, options);
       const answer = (push) =>
         new Promise((resolve, reject) => {
@@ -60,11 +58,12 @@ const talk = (page, url, options) =>
       const echo = await answer(channel.push("echo", { "ü": 1 }));
       const heard = new Promise((resolve) => channel.on("new_msg", resolve));
       await answer(channel.push("new_msg", { n: 1 }));
+      await said;
       const result = { echo, heard: await heard, kept: sessionStorage.getItem("phx:fallback:LongPoll") };
       socket.disconnect();
       return result;
     },
-    [url, options],
+    [url, { timeout: patienceMs, ...options }, logged],
   );
 
 test("5.7: a page of another origin talks, preflights and all", { skip }, async (t) => {
@@ -90,7 +89,7 @@ test("1.4: a page of an origin that is not let in is told so, and cannot connect
 
 test("4.5: with a WebSocket that works, nothing falls back", { skip }, async (t) => {
   const page = await visit(t);
-  const { heard, kept } = await talk(page, `${fixture.ws}/socket`, { longPollFallbackMs: 2_000 });
+  const { heard, kept } = await talk(page, `${fixture.ws}/socket`, { longPollFallbackMs: patienceMs }, "connected to primary");
   assert.deepEqual([heard.transport, kept], [":websocket", null]);
   assert.deepEqual(page.asked.filter((what) => what.includes("longpoll")), []);
 });
@@ -132,7 +131,7 @@ for (const [what, answersUpgrade] of [["refuses", true], ["swallows", false]]) {
 }
 
 test("a page's session outlives a restart of the server: it connects and joins again", { skip }, async (t) => {
-  const server = await Program.start("fixture");
+  const server = await Program.start("fixture", ...window);
   t.after(() => server.stop());
   const page = await visit(t);
   await page.evaluate(async (url) => {

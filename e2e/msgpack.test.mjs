@@ -1,23 +1,17 @@
 // MessagePack: the unmodified client with the codec of examples/msgpack, in Node and in a browser, among clients of JSON.
 
 import assert from "node:assert/strict";
-import { after } from "node:test";
-
 import WebSocket from "ws";
 
 import { Extension, messagePack, pack, unpack } from "../examples/msgpack/msgpack.mjs";
-import { findChromium, launchChromium } from "./chrome.mjs";
-import { answer, connect, join, listen } from "./client.mjs";
-import { Program, test } from "./support.mjs";
+import { useChromium } from "./chrome.mjs";
+import { answer, connect, join, listen, tell } from "./client.mjs";
+import { atEnd, Program, test, within } from "./support.mjs";
 
 const room = await Program.start("msgpack");
-after(() => room.stop());
+atEnd(() => room.stop());
 const endpoint = `${room.ws}/socket`;
-
-const found = findChromium();
-const skip = !found && "no Chromium here: install chromium, or name one in CHROMIUM";
-const browser = found && (await launchChromium(found));
-after(() => browser?.close());
+const { skip, openPage } = await useChromium();
 
 test("the codec gives back what it was given, in the fewest bytes", () => {
   for (const [value, digits] of [
@@ -50,7 +44,7 @@ test("phoenix.js speaks MessagePack: join, reply, broadcast, leave", async (t) =
   assert.deepEqual(await answer(channel.push("echo", payload)), { status: "ok", response: payload });
   assert.deepEqual(await answer(channel.push("echo", new Uint8Array([9, 8]).buffer)), { status: "ok", response: new Uint8Array([9, 8]) });
   const said = listen(channel, "said");
-  channel.push("say", payload);
+  tell(channel, "say", payload);
   assert.deepEqual(await said.next(), payload);
   await answer(channel.leave());
 });
@@ -59,7 +53,7 @@ test("clients of JSON and of MessagePack hear each other", async (t) => {
   const packed = await join(connect(t, endpoint, messagePack(WebSocket)), "room:2");
   const json = await join(connect(t, endpoint), "room:2");
   const heard = [listen(packed, "said"), listen(json, "said")];
-  packed.push("say", { n: 9_007_199_254_740_991, bytes: new Uint8Array([1, 2, 3]), at: new Date(0), ext: new Extension(5, new Uint8Array(1)) });
+  tell(packed, "say", { n: 9_007_199_254_740_991, bytes: new Uint8Array([1, 2, 3]), at: new Date(0), ext: new Extension(5, new Uint8Array(1)) });
   assert.deepEqual(await heard[0].next(), {
     n: 9_007_199_254_740_991, bytes: new Uint8Array([1, 2, 3]), at: new Date(0), ext: new Extension(5, new Uint8Array(1)),
   });
@@ -67,34 +61,25 @@ test("clients of JSON and of MessagePack hear each other", async (t) => {
     n: 9_007_199_254_740_991, bytes: "AQID", at: "1970-01-01T00:00:00Z", ext: { type: 5, data: "AA==" },
   });
   const text = { s: "\u0000\"😀", list: [1, 0.1, null, true, {}], empty: {} };
-  json.push("say", text);
+  tell(json, "say", text);
   for (const inbox of heard) assert.deepEqual(await inbox.next(), text);
 });
 
 test("a heartbeat is answered, and the connection comes back after it was lost", async (t) => {
-  const socket = connect(t, endpoint, { ...messagePack(WebSocket), heartbeatIntervalMs: 50, reconnectAfterMs: () => 20 });
+  const socket = connect(t, endpoint, { ...messagePack(WebSocket), reconnectAfterMs: () => 20 });
   const channel = await join(socket, "room:3");
   await socket.opened.next();
-  const answered = listenRaw(socket);
-  await answered; // phoenix.js itself closes the connection when a heartbeat is not answered
+  await within(new Promise((resolve) => socket.ping(resolve)), "the answer to a heartbeat");
   socket.conn.terminate();
   await socket.opened.next("the second opening");
   await channel.joins.next("the second join");
   assert.deepEqual((await answer(channel.push("echo", { again: true }))).response, { again: true });
 });
 
-// listenRaw resolves with the first answer to a heartbeat.
-function listenRaw(socket) {
-  return new Promise((resolve) => socket.onMessage((message) => message.topic === "phoenix" && resolve(message)));
-}
-
 test("two pages, one in MessagePack and one in JSON", { skip }, async (t) => {
-  const context = await browser.newContext();
-  t.after(() => context.close());
-  context.setDefaultTimeout(10_000);
   const pages = [];
   for (const query of ["", "?json"]) {
-    const page = await context.newPage();
+    const page = await openPage(t);
     page.frames_ = [];
     page.on("websocket", (ws) => ws.on("framereceived", ({ payload }) => page.frames_.push(payload)));
     await page.goto(`${room.http}/${query}`);

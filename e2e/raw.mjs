@@ -23,6 +23,7 @@ class Raw {
       ws.on("error", reject);
     });
     this.closed = new Promise((resolve) => ws.once("close", (code, reason) => resolve({ code, reason: `${reason}` })));
+    this.closed.then(({ code, reason }) => this.frames.end(`the connection was closed with ${code} ${reason}`));
     ws.on("message", (data, binary) => {
       if (!binary) this.lastText = `${data}`;
       this.frames.put(binary ? data.toString("hex") : JSON.parse(this.lastText));

@@ -5,17 +5,13 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { after } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
-import { findChromium, launchChromium } from "./chrome.mjs";
+import { useChromium } from "./chrome.mjs";
 import { temporaryFolder, test } from "./support.mjs";
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
-const found = findChromium();
-const skip = !found && "no Chromium here: install chromium, or name one in CHROMIUM";
-const browser = found && (await launchChromium(found));
-after(() => browser?.close());
+const { skip, openPage } = await useChromium();
 
 const samples = ["valid", "invalid", "failed", "compare"];
 const files = new Map();
@@ -40,10 +36,7 @@ function sample(name) {
 
 // open shows a page, and notes what it asks for and complains of.
 async function open(t, name, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, offline: true, ...options });
-  t.after(() => context.close());
-  context.setDefaultTimeout(10_000);
-  const page = await context.newPage();
+  const page = await openPage(t, { viewport: { width: 1280, height: 900 }, offline: true, ...options });
   page.complaints = [];
   page.requests = [];
   page.on("console", (message) => page.complaints.push(message.text()));

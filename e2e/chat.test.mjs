@@ -4,44 +4,11 @@ import assert from "node:assert/strict";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { after } from "node:test";
 
-import { findChromium, launchChromium } from "./chrome.mjs";
+import { inState, seesPeople, useChat } from "./chat.mjs";
 import { Program, test } from "./support.mjs";
 
-const found = findChromium();
-const skip = !found && "no Chromium here: install chromium, or name one in CHROMIUM";
-const browser = found && (await launchChromium(found));
-after(() => browser?.close());
-
-// visit opens the page as a new person: a context has its own storage.
-async function visit(t, server, name, options = {}) {
-  const context = await browser.newContext({ viewport: { width: 900, height: 640 }, ...options });
-  t.after(() => context.close());
-  context.setDefaultTimeout(10_000);
-  const page = await context.newPage();
-  page.complaints = [];
-  page.hosts = new Set();
-  page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type())) page.complaints.push(message.text());
-  });
-  page.on("pageerror", (error) => page.complaints.push(`${error}`));
-  page.on("requestfailed", (request) => page.complaints.push(`${request.url()}: ${request.failure().errorText}`));
-  page.on("response", (response) => {
-    if (response.status() >= 400) page.complaints.push(`${response.url()}: ${response.status()}`);
-  });
-  page.on("request", (request) => page.hosts.add(new URL(request.url()).host));
-  page.on("websocket", (socket) => page.hosts.add(new URL(socket.url()).host));
-  await page.goto(server.http);
-  await inState(page, "joined");
-  if (name) {
-    await page.getByLabel("You are").fill(name);
-    await page.getByLabel("You are").blur();
-  }
-  return page;
-}
-
-const inState = (page, state) => page.locator(`#status[data-state="${state}"]`).waitFor();
+const { skip, visit } = await useChat();
 
 async function say(page, text) {
   await page.getByLabel("Message", { exact: true }).fill(text);
@@ -152,14 +119,6 @@ test("the newest message is in sight, unless one reads further up", { skip }, as
   await bob.getByRole("button", { name: "New messages below" }).click();
   assert.ok((await gap()) < 2, `${await gap()} pixels below`);
 });
-
-const people = (page) => page.locator("#people li").allTextContents();
-
-// seesPeople waits until a page shows them.
-async function seesPeople(page, ...names) {
-  const shown = (want) => JSON.stringify([...document.querySelectorAll("#people li")].map((li) => li.textContent)) === want;
-  await page.waitForFunction(shown, JSON.stringify(names)).catch(async () => assert.deepEqual(await people(page), names));
-}
 
 test("4.7, 6.2: who is here is shown, under the name of the moment, and as text", { skip }, async (t) => {
   const server = await serve(t);

@@ -32,6 +32,7 @@ var importRules = []struct {
 	{"server/servertest", []string{"server", "poller"}, "it is for users of the library: it sees what they see"},
 	{"examples/...", []string{"server", "poller"}, "they show what a user needs, and a user needs no more"},
 	{"e2e/leaktest", nil, "every package's tests import it"},
+	{"e2e/windowtest", nil, "any package's tests may import it"},
 }
 
 // TestImportDirection looks at the files that are built, not at tests.

@@ -17,7 +17,7 @@ import (
 
 // grace is how long Main waits for goroutines that are on their way out. It bounds a failing run
 // only: a clean one ends at the first look.
-const grace = 10 * time.Second
+const grace = time.Minute
 
 // Main runs the tests of a package and exits; call it from TestMain. After the tests it compares the
 // goroutines and the descriptors of the process with those before and names what is left. The cleanups

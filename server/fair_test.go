@@ -182,6 +182,7 @@ func TestFloodIsHandledInOrder(t *testing.T) {
 	if err := <-sent; err != nil {
 		t.Fatal(err)
 	}
+	c.Drop() // or Stop would wait for it
 	srv.Stop()
 	for n, event := range got {
 		if want := fmt.Sprint("e", n); event != want {

@@ -4,12 +4,12 @@ import (
 	"io"
 	"net"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/dormouse-ws/dormouse/e2e/windowtest"
 	"github.com/dormouse-ws/dormouse/server"
 	"github.com/dormouse-ws/dormouse/server/drive"
 	"github.com/dormouse-ws/dormouse/server/frame"
@@ -46,7 +46,7 @@ func goroutines() (n int) {
 
 // comesBack waits until s holds what it did before, but for heap bytes: tables and pools keep the size that they
 // have had, which slack allows for.
-func comesBack(t *testing.T, s *server.Server, before resting, slack uint64) {
+func comesBack(t testing.TB, s *server.Server, before resting, slack uint64) {
 	t.Helper()
 	var now resting
 	servertest.Eventually(t, "the server holds what it did before", func() bool {
@@ -57,43 +57,10 @@ func comesBack(t *testing.T, s *server.Server, before resting, slack uint64) {
 	t.Logf("before %+v, after %+v", before, now)
 }
 
-// echoes returns the median time of at least n echoes on a topic, and of as many as there are until done is
-// closed; nil is closed.
-func echoes(c *servertest.Client, topic string, n int, done <-chan bool) time.Duration {
-	var took []time.Duration
-	for {
-		select {
-		case <-done:
-			done = nil
-		default:
-		}
-		if done == nil && len(took) >= n {
-			slices.Sort(took)
-			return took[len(took)/2]
-		}
-		began := time.Now()
+// echoes makes n echoes on a topic, one after the other.
+func echoes(c *servertest.Client, topic string, n int) {
+	for range n {
 		c.Call(topic, "echo", nil)
-		took = append(took, time.Since(began))
-	}
-}
-
-// whenDone is closed when wg's goroutines have ended.
-func whenDone(wg *sync.WaitGroup) <-chan bool {
-	done := make(chan bool)
-	go func() {
-		wg.Wait()
-		close(done)
-	}()
-	return done
-}
-
-// stays compares two medians of one run. The bound is far above what a loaded machine does, and far below what
-// a server that waits for one client does to the others.
-func stays(t *testing.T, quiet, busy time.Duration) {
-	t.Helper()
-	t.Logf("median echo: %v before, %v during", quiet, busy)
-	if busy > 100*quiet+100*time.Millisecond {
-		t.Errorf("an echo takes %v, before it took %v", busy, quiet)
 	}
 }
 
@@ -121,36 +88,30 @@ func readUntil(t testing.TB, r io.Reader, text string) {
 	}
 }
 
-// hostileConfig serves an echo at /socket, and at /short with a timeout that no test waits long for.
-func hostileConfig() server.Config {
+// hostileConfig serves an echo at /socket, and at /short with a timeout. The window is how long that is, and how long
+// whoever stops in the midst of a handshake, or of reading, is borne with.
+func hostileConfig(window time.Duration) server.Config {
 	cfg := mount(script{in: echo})
 	short := *cfg.Sockets[0]
-	short.Path, short.WebSocket.Timeout = "/short", 500*time.Millisecond
+	short.Path, short.WebSocket.Timeout = "/short", window
 	cfg.Sockets = append(cfg.Sockets, &short)
-	cfg.HandshakeTimeout = 500 * time.Millisecond
-	cfg.Poller.LingerTimeout, cfg.Poller.WriteTimeout = 100*time.Millisecond, 500*time.Millisecond
+	cfg.HandshakeTimeout = window
+	cfg.Poller.LingerTimeout, cfg.Poller.WriteTimeout = 100*time.Millisecond, window
 	cfg.Poller.OutboxLimit = 64 << 10
 	return cfg
 }
 
-// Connections that stop in the midst of something, or whose other half is gone, are ended by a timeout or by
-// their FIN, and cost nobody else anything.
-func TestHalfOpenConnections(t *testing.T) {
+// halfOpen makes connections that stop in the midst of something, or whose other half is gone.
+func halfOpen(t testing.TB, srv *servertest.Server) (held []rawConn) {
 	const each = 20
-	srv := servertest.Start(t, hostileConfig())
-	bystander := srv.Dial(wsPath)
-	bystander.Join("room:2", nil)
-	before := restingOf(srv.Server)
-	quiet := echoes(bystander, "room:2", 50, nil)
-	var held []*net.TCPConn
 	for range each {
-		for _, stop := range []func(nc *net.TCPConn){
-			func(*net.TCPConn) {}, // says nothing
-			func(nc *net.TCPConn) { writeText(t, nc, "GET /socket/webs") },                      // half a head
-			func(nc *net.TCPConn) { rawSocket(t, nc, "/short/websocket") },                      // joined, then silent
-			func(nc *net.TCPConn) { rawSocket(t, nc, wsPath); _ = nc.CloseWrite() },             // FIN without Close
-			func(nc *net.TCPConn) { rawSocket(t, nc, wsPath); _ = nc.SetLinger(0); nc.Close() }, // RST
-			func(nc *net.TCPConn) { // half a frame
+		for _, stop := range []func(nc rawConn){
+			func(rawConn) {}, // says nothing
+			func(nc rawConn) { writeText(t, nc, "GET /socket/webs") },                      // half a head
+			func(nc rawConn) { rawSocket(t, nc, "/short/websocket") },                      // joined, then silent
+			func(nc rawConn) { rawSocket(t, nc, wsPath); _ = nc.CloseWrite() },             // FIN without Close
+			func(nc rawConn) { rawSocket(t, nc, wsPath); _ = nc.SetLinger(0); nc.Close() }, // RST
+			func(nc rawConn) { // half a frame
 				rawSocket(t, nc, "/short/websocket")
 				half := clientFrame(`["1","2","room:1","echo",{}]`)
 				writeText(t, nc, string(half[:len(half)/2]))
@@ -161,99 +122,146 @@ func TestHalfOpenConnections(t *testing.T) {
 			held = append(held, nc)
 		}
 	}
-	stays(t, quiet, echoes(bystander, "room:2", 50, nil))
-	comesBack(t, srv.Server, before, 8<<20)
-	for i, nc := range held {
-		if _, err := io.Copy(io.Discard, nc); err != nil && strings.Contains(err.Error(), "timeout") {
-			t.Errorf("connection %d is still open: %v", i, err)
-		}
-	}
+	return held
 }
 
-// A client that floods with heartbeats, and does not even read the answers, delays nobody; one that reads
-// gets each answer.
+// Connections that stop in the midst of something, or whose other half is gone, are ended by a timeout or by
+// their FIN, and hold up nobody else: others are served while no timeout comes to their help.
+func TestHalfOpenConnections(t *testing.T) {
+	srv := servertest.Start(t, hostileConfig(patient))
+	bystander := srv.Dial(wsPath)
+	bystander.Join("room:2", nil)
+	held := halfOpen(t, srv)
+	echoes(bystander, "room:2", 50)
+	for _, nc := range held {
+		nc.Close()
+	}
+	srv.Stop()
+	windowtest.Run(t, 500*time.Millisecond, func(t testing.TB, window time.Duration) {
+		srv := servertest.Start(t, hostileConfig(window))
+		before := restingOf(srv.Server)
+		held := halfOpen(t, srv)
+		comesBack(t, srv.Server, before, 8<<20)
+		for i, nc := range held {
+			if _, err := io.Copy(io.Discard, nc); err != nil && strings.Contains(err.Error(), "timeout") {
+				t.Errorf("connection %d is still open: %v", i, err)
+			}
+		}
+	})
+}
+
+// Clients that flood with heartbeats, or with what is not even answered, until another has been served hold up nobody,
+// though there is one loop; nor does one that does not read the answers. Those that read get each answer.
 func TestHeartbeatFlood(t *testing.T) {
-	const burst, bursts = 1000, 200
-	srv := servertest.Start(t, hostileConfig())
+	const burst, bursts, readers = 1000, 20, 4
+	cfg := hostileConfig(patient)
+	cfg.Poller.Loops = 1
+	srv := servertest.Start(t, cfg)
 	bystander := srv.Dial(wsPath)
 	bystander.Join("room:2", nil)
 	before := restingOf(srv.Server)
-	quiet := echoes(bystander, "room:2", 100, nil)
-	reader, deaf := dialTCP(t, srv.Addr()), dialTCP(t, srv.Addr())
-	rawSocket(t, reader, wsPath)
-	rawSocket(t, deaf, wsPath)
 	flood := []byte(strings.Repeat(string(clientFrame(`[null,"7","phoenix","heartbeat",{}]`)), burst))
-	var wg sync.WaitGroup
-	wg.Go(func() { // until its outbox is over the limit
-		for range 100 * bursts {
+	answers := int64(burst * (len(`[null,"7","phoenix","phx_reply",{"status":"ok","response":{}}]`) + 2))
+	served := make(chan bool)
+	var deafEnds, wg sync.WaitGroup
+	deaf := dialTCP(t, srv.Addr())
+	rawSocket(t, deaf, wsPath)
+	deafEnds.Go(func() { // until its outbox is over the limit
+		for range 10_000 {
 			if _, err := deaf.Write(flood); err != nil || srv.Stats().SlowClosed > 0 {
 				return
 			}
 		}
 		t.Error("the client that does not read was not ended")
 	})
-	wg.Go(func() {
-		answers := burst * (len(`[null,"7","phoenix","phx_reply",{"status":"ok","response":{}}]`) + 2)
-		for range bursts {
-			_, err := reader.Write(flood)
-			if err == nil {
-				_, err = io.CopyN(io.Discard, reader, int64(answers))
-			}
-			if err != nil {
-				t.Errorf("the client that reads: %v", err)
+	endless := dialTCP(t, srv.Addr())
+	rawSocket(t, endless, wsPath)
+	wg.Go(func() { // it has always sent more than was read
+		defer endless.Close()
+		pongs := []byte(strings.Repeat(string(frame.AppendClient(nil, ws.OpPong, [4]byte{}, nil)), 10_000))
+		for !isClosed(served) {
+			if _, err := endless.Write(pongs); err != nil {
+				t.Errorf("the client that sends pongs: %v", err)
 				return
 			}
 		}
 	})
-	busy := echoes(bystander, "room:2", 100, whenDone(&wg))
-	stays(t, quiet, busy)
+	for range readers {
+		reader := dialTCP(t, srv.Addr())
+		rawSocket(t, reader, wsPath)
+		wg.Go(func() {
+			defer reader.Close()
+			for n := 0; n < bursts || !isClosed(served); n++ {
+				_, err := reader.Write(flood)
+				if err == nil {
+					_, err = io.CopyN(io.Discard, reader, answers)
+				}
+				if err != nil {
+					t.Errorf("a client that reads, burst %d: %v", n, err)
+					return
+				}
+			}
+		})
+	}
+	echoes(bystander, "room:2", 30)
+	deafEnds.Wait()
+	echoes(bystander, "room:2", 1)
+	close(served)
+	wg.Wait()
 	if st := srv.Stats(); st.SlowClosed != 1 {
 		t.Errorf("%d connections were closed as too slow, want the one that did not read", st.SlowClosed)
 	}
-	reader.Close()
 	deaf.Close()
 	comesBack(t, srv.Server, before, 8<<20)
 }
 
-// Clients that join and leave in a tight loop leave nothing, and delay nobody.
+func isClosed(ch <-chan bool) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
+// Clients that join and leave in a tight loop until another has been served leave nothing, and hold up nobody.
 func TestJoinAndLeaveInALoop(t *testing.T) {
-	const clients, rounds = 4, 3000
-	srv := servertest.Start(t, hostileConfig())
+	const clients, rounds, batch = 4, 3000, 100
+	srv := servertest.Start(t, hostileConfig(patient))
 	bystander := srv.Dial(wsPath)
 	bystander.Join("room:1", nil)
 	before := restingOf(srv.Server)
-	quiet := echoes(bystander, "room:1", 100, nil)
-	loop := []byte(string(clientFrame(`["1","1","room:1","phx_join",{}]`)) + string(clientFrame(`["1","2","room:1","phx_leave",{}]`)))
-	closed := `["1","1","room:1","phx_close",{}]`
+	loop := strings.Repeat(string(clientFrame(`["1","1","room:1","phx_join",{}]`))+string(clientFrame(`["1","2","room:1","phx_leave",{}]`)), batch)
+	const left = `["1","1","room:1","phx_close",{}]`
+	served := make(chan bool)
 	var wg sync.WaitGroup
 	for range clients {
 		nc := dialTCP(t, srv.Addr())
 		rawSocket(t, nc, wsPath)
 		wg.Go(func() {
 			defer nc.Close()
-			wg.Go(func() {
-				for range rounds {
-					if _, err := nc.Write(loop); err != nil {
-						t.Error(err)
-						return
-					}
-				}
-			})
-			got, buf := 0, make([]byte, 64<<10)
-			for tail := ""; got <= rounds; { // one more for rawSocket's join, which is displaced
-				n, err := nc.Read(buf)
-				if err != nil {
-					t.Errorf("after %d of %d: %v", got, rounds, err)
+			due, got, tail, buf := 1, 0, "", make([]byte, 64<<10) // one for rawSocket's join, which is displaced
+			for n := 0; n < rounds || !isClosed(served); n += batch {
+				if _, err := io.WriteString(nc, loop); err != nil {
+					t.Error(err)
 					return
 				}
-				tail += string(buf[:n])
-				got += strings.Count(tail, closed)
-				tail = tail[max(strings.LastIndex(tail, closed)+len(closed), len(tail)-len(closed)):]
+				for due += batch; got < due; {
+					n, err := nc.Read(buf)
+					if err != nil {
+						t.Errorf("after %d of %d: %v", got, due, err)
+						return
+					}
+					tail += string(buf[:n])
+					got += strings.Count(tail, left)
+					tail = tail[max(strings.LastIndex(tail, left)+len(left), len(tail)-len(left)):]
+				}
 			}
 		})
 	}
-	busy := echoes(bystander, "room:1", 100, whenDone(&wg))
-	stays(t, quiet, busy)
+	echoes(bystander, "room:1", 100)
+	close(served)
+	wg.Wait()
 	comesBack(t, srv.Server, before, 8<<20)
 }
 

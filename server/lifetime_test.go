@@ -5,10 +5,12 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/dormouse-ws/dormouse/e2e/windowtest"
 	"github.com/dormouse-ws/dormouse/poller"
 	"github.com/dormouse-ws/dormouse/server"
 	"github.com/dormouse-ws/dormouse/server/servertest"
@@ -131,25 +133,31 @@ func TestIdleTimeout(t *testing.T) {
 }
 
 // Connect may take longer than the handshake may: the connection is ended, and comes to no harm.
-func TestConnectIsTooSlow(t *testing.T) {
-	entered, gate := make(chan bool), make(chan bool)
+func TestConnectIsTooSlow(t *testing.T) { windowtest.Run(t, 20*time.Millisecond, connectTooSlowly) }
+
+func connectTooSlowly(t testing.TB, window time.Duration) {
+	entered, gate := make(chan bool, 1), make(chan bool)
+	open := sync.OnceFunc(func() { close(gate) })
 	cfg := connecting(func(c *server.Connect) error {
 		c.ID = "users:jo"
 		entered <- true
 		<-gate
 		return nil
 	})
-	cfg.HandshakeTimeout = 20 * time.Millisecond
+	cfg.HandshakeTimeout = window
 	srv := servertest.Start(t, cfg)
+	t.Cleanup(open)
 	nc := dialTCP(t, srv.Addr())
-	writeText(t, nc, "GET "+wsPath+" HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
-	await(t, entered, "Connect")
+	writeText(t, nc, upgrade(handshake))
+	servertest.Eventually(t, "Connect", func() bool { return len(entered) > 0 || srv.Stats().Engine.Closed > 0 })
+	if len(entered) == 0 {
+		t.Fatal("Connect was not called before the timeout")
+	}
 	idle := dialTCP(t, srv.Addr()) // its timeout comes after the first one's
 	if n, err := idle.Read(make([]byte, 1)); err == nil {
 		t.Errorf("%d bytes for a connection that said nothing", n)
 	}
-	close(gate)
+	open()
 	servertest.Eventually(t, "both are closed", func() bool {
 		st := srv.Stats()
 		return st.Engine.Closed == 2 && st.Hub.Subscriptions == 0

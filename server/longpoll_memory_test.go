@@ -3,7 +3,6 @@ package server_test
 import (
 	"bufio"
 	"fmt"
-	"net"
 	"runtime"
 	"strings"
 	"testing"
@@ -25,10 +24,10 @@ func held() (heap, goroutines int) {
 // live objects: run it with -v. A parked poll is no goroutine.
 func TestLongPollMemory(t *testing.T) {
 	const polls = 1000
-	cfg := mount(room)
+	cfg := mount(room) // whose connections may say nothing for long
 	cfg.Sockets[0].LongPoll = &server.LongPollOptions{Window: patient}
 	s := servertest.Start(t, cfg)
-	conns := make([]net.Conn, polls)
+	conns := make([]rawConn, polls)
 	for i := range conns { // what the test's own ends hold, is there before the first look
 		conns[i] = dialTCP(t, s.Addr())
 	}

@@ -22,14 +22,19 @@ import (
 // forEachPollPath runs f for each engine, for a mount whose requests are served on the loop and for one whose
 // are served by workers.
 func forEachPollPath(t *testing.T, o server.LongPollOptions, f func(t *testing.T, s *servertest.Server)) {
+	forEachPollConfig(t, func(t *testing.T, cfg server.Config) {
+		cfg.Sockets[0].LongPoll = &o
+		f(t, servertest.Start(t, cfg))
+	})
+}
+
+func forEachPollConfig(t *testing.T, f func(t *testing.T, cfg server.Config)) {
 	for _, engine := range poller.Names() {
 		for _, hook := range []func(*server.Connect) error{nil, func(*server.Connect) error { return nil }} {
 			t.Run(fmt.Sprintf("%s,connect=%v", engine, hook != nil), func(t *testing.T) {
 				cfg := mount(room)
-				cfg.Engine = engine
-				cfg.Sockets[0].LongPoll = &o
-				cfg.Sockets[0].Connect = hook
-				f(t, servertest.Start(t, cfg))
+				cfg.Engine, cfg.Sockets[0].Connect = engine, hook
+				f(t, cfg)
 			})
 		}
 	}
@@ -124,7 +129,7 @@ func TestLongPollLosesNothing(t *testing.T) {
 // Clients that go away in the midst of their polls may miss what was on its way to them, and nothing else; the
 // count of polls comes back to 0, and the session still works.
 func TestLongPollClientsGo(t *testing.T) {
-	forEachPollPath(t, server.LongPollOptions{Window: 5 * time.Second}, func(t *testing.T, s *servertest.Server) {
+	forEachPollPath(t, server.LongPollOptions{Window: patient}, func(t *testing.T, s *servertest.Server) {
 		seed := rand.Uint64()
 		random := rand.New(rand.NewPCG(seed, 0))
 		c := newLPClient(t, s)
@@ -132,7 +137,8 @@ func TestLongPollClientsGo(t *testing.T) {
 		c.post(join1)
 		c.expect(`["1","1","room:1","phx_reply",{"status":"ok","response":{}}]`)
 		got := &seen{count: map[int]int{}}
-		for n := range 60 {
+		const ticks = 60
+		for n := range ticks {
 			patience := time.Duration(1+random.IntN(2000)) * time.Microsecond
 			var poll sync.WaitGroup
 			poll.Go(func() {
@@ -147,29 +153,27 @@ func TestLongPollClientsGo(t *testing.T) {
 			}
 			poll.Wait()
 		}
-		done := make(chan bool)
-		go func() {
-			defer close(done)
-			a, ok := c.tryPoll(t.Context())
-			for ok && a.Status == 204 { // displaced by a late one
-				a, ok = c.tryPoll(t.Context())
-			}
-			if !ok || a.Status != 200 || got.add(t, a) == 0 {
-				t.Errorf("seed %d: %+v", seed, a)
-			}
-		}()
-		// A request of one that went may be read only now, and take one more with it.
-		for n := 60; ; n++ {
-			_ = s.Broadcast("room:1", "tick", object{"n": n})
-			select {
-			case <-done:
-			case <-time.After(time.Millisecond):
-				continue
-			}
-			break
+		c.alone(s)
+		if n := s.Stats().PollsWaiting; n != 0 {
+			t.Errorf("%d polls wait whose clients are gone", n)
 		}
-		c.http.CloseIdleConnections()
-		servertest.Eventually(t, "no poll waits", func() bool { return s.Stats().PollsWaiting == 0 })
+		if err := s.Broadcast("room:1", "tick", object{"n": ticks}); err != nil {
+			t.Fatal(err)
+		}
+		if a := c.do("GET", "", ""); a.Status != 200 || got.add(t, a) == 0 || got.count[ticks] != 1 {
+			t.Errorf("seed %d: %+v", seed, a)
+		}
+	})
+}
+
+// alone waits until no connection of the client is left to the server: no poll that it has given up can come any more.
+func (c *lpClient) alone(s *servertest.Server) {
+	c.t.Helper()
+	// Connections are accepted in the order in which they were made: behind this one there is none.
+	dialTCP(c.t, s.Addr()).Close()
+	servertest.Eventually(c.t, "nobody is connected", func() bool {
+		c.http.CloseIdleConnections() // a dial whose request was given up may end in one
+		return s.Stats().Engine.Open == 0
 	})
 }
 
@@ -226,51 +230,6 @@ func TestLongPollPostsAtOnce(t *testing.T) {
 			}
 		}
 	})
-}
-
-// Section 5.4: a POST is answered when its lines are handed over, whatever a handler takes for one; one with a
-// join when its callback has returned, or the window is over. What was not answered is handled all the same.
-func TestLongPollHandedOver(t *testing.T) {
-	gate := make(chan bool)
-	slow := room
-	slow.join = func(c *server.Context, p server.Payload) error {
-		if c.Topic() == "room:slow" {
-			<-gate
-		}
-		return nil
-	}
-	slow.in = func(c *server.Context, event string, p server.Payload) error {
-		if event == "block" {
-			<-gate
-		}
-		return c.Reply(nil)
-	}
-	cfg := mount(slow)
-	cfg.Sockets[0].LongPoll = &server.LongPollOptions{Window: 500 * time.Millisecond}
-	s := servertest.Start(t, cfg)
-	c := newLPClient(t, s)
-	c.open()
-	if got := c.post(join1); got != 200 {
-		t.Fatalf("join: %d", got)
-	}
-	block, ack := `["1","2","room:1","block",{}]`, `["1","3","room:1","ack",{}]`
-	if got := c.post(block, ack); got != 200 {
-		t.Errorf("behind a handler that blocks: %d, want 200", got)
-	}
-	if got := c.post(`[null,"4","phoenix","heartbeat",{}]`); got != 200 {
-		t.Errorf("heartbeat: %d, want 200", got)
-	}
-	ok := func(ref string) string {
-		return `["1","` + ref + `","room:1","phx_reply",{"status":"ok","response":{}}]`
-	}
-	c.expect(ok("1"), `[null,"4","phoenix","phx_reply",{"status":"ok","response":{}}]`)
-	gate <- true
-	c.expect(ok("2"), ok("3"))
-	if got := c.post(`["9","9","room:slow","phx_join",{}]`); got != 408 {
-		t.Errorf("a join that takes longer than the window: %d, want 408", got)
-	}
-	gate <- true
-	c.expect(`["9","9","room:slow","phx_reply",{"status":"ok","response":{}}]`)
 }
 
 // Section 5.4: a POST for which there is no room waits for it, and a worker that is busy delays nobody's answer
@@ -374,35 +333,6 @@ func TestLongPollDisconnect(t *testing.T) {
 	if n := s.Stats().Hub.Subscriptions; n != 1 { // of the new session's id
 		t.Errorf("%d subscriptions are left", n)
 	}
-}
-
-// Section 5.3: two polls at a time: the later one is served, the earlier goes empty at the end of its window.
-func TestLongPollDisplaced(t *testing.T) {
-	forEachPollPath(t, server.LongPollOptions{Window: 300 * time.Millisecond}, func(t *testing.T, s *servertest.Server) {
-		c := newLPClient(t, s)
-		c.open()
-		c.post(join1)
-		c.expect(`["1","1","room:1","phx_reply",{"status":"ok","response":{}}]`)
-		first, second := make(chan lpAnswer, 1), make(chan lpAnswer, 1)
-		began := time.Now()
-		go func() { first <- c.do("GET", "", "") }()
-		servertest.Eventually(t, "one poll waits", func() bool { return s.Stats().PollsWaiting == 1 })
-		go func() { second <- c.do("GET", "", "") }()
-		servertest.Eventually(t, "two polls wait", func() bool { return s.Stats().PollsWaiting == 2 || time.Since(began) > 100*time.Millisecond })
-		if time.Since(began) > 100*time.Millisecond {
-			t.Skip("this machine is too slow for a window of 300 ms")
-		}
-		_ = s.Broadcast("room:1", "tick", object{"n": 1})
-		if a := await(t, second, "second"); a.Status != 200 || len(a.Messages) != 1 {
-			t.Errorf("the later: %+v", a)
-		}
-		if a := await(t, first, "first"); a.Status != 204 || len(a.Messages) != 0 {
-			t.Errorf("the earlier: %+v", a)
-		}
-		if waited := time.Since(began); waited < 300*time.Millisecond {
-			t.Errorf("the earlier waited %v, less than its window", waited)
-		}
-	})
 }
 
 // Shutdown, polls, POSTs and new sessions at once leave nothing behind; servertest looks.

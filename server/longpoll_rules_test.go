@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/dormouse-ws/dormouse/e2e/windowtest"
 	"github.com/dormouse-ws/dormouse/server"
 	"github.com/dormouse-ws/dormouse/server/servertest"
 )
@@ -41,16 +43,20 @@ func TestLongPollIsOfItsOpening(t *testing.T) {
 
 // Section 5.4: a join that is not done within the window has its POST answered with 408. Other than Phoenix's, the lines
 // behind it are not lost.
-func TestLongPollLateLines(t *testing.T) {
+func TestLongPollLateLines(t *testing.T) { windowtest.Run(t, 100*time.Millisecond, lateLines) }
+
+func lateLines(t testing.TB, window time.Duration) {
 	gate := make(chan bool)
+	open := sync.OnceFunc(func() { close(gate) })
 	cfg := mount(script{in: echo, join: func(c *server.Context, _ server.Payload) error {
 		if c.Topic() == "room:slow" {
 			<-gate
 		}
 		return nil
 	}})
-	cfg.Sockets[0].LongPoll = &server.LongPollOptions{Window: 500 * time.Millisecond}
+	cfg.Sockets[0].LongPoll = &server.LongPollOptions{Window: window}
 	c := newLPClient(t, servertest.Start(t, cfg))
+	t.Cleanup(open)
 	c.open()
 	heard := make(chan []string, 1)
 	go func() { // the polls keep the session meanwhile
@@ -66,7 +72,7 @@ func TestLongPollLateLines(t *testing.T) {
 	if got := c.post(`["1","1","room:slow","phx_join",{}]`, `["1","2","room:slow","echo",{"a":1}]`); got != 408 {
 		t.Errorf("status %d, want 408", got)
 	}
-	close(gate)
+	open()
 	want := []string{`["1","1","room:slow","phx_reply",{"status":"ok","response":{}}]`,
 		`["1","2","room:slow","phx_reply",{"status":"ok","response":{"a":1}}]`}
 	if got := await(t, heard, "the replies"); !slices.Equal(got, want) {
@@ -82,9 +88,6 @@ func TestPollStatuses(t *testing.T) {
 	share := servertest.Start(t, limited(server.Limits{ConnectionsPerAddress: 1}))
 	expect(t, share, here, upgrade(handshake), 101)
 	free := servertest.Start(t, limited(server.Limits{}))
-	slow := limited(server.Limits{})
-	slow.HandshakeTimeout = 300 * time.Millisecond
-	late := servertest.Start(t, slow)
 	for _, row := range []struct {
 		name string
 		s    *servertest.Server
@@ -96,7 +99,6 @@ func TestPollStatuses(t *testing.T) {
 		{"version", free, request("/socket/longpoll?vsn=3.0.0"), 200, 403},
 		{"query", free, request(lpPath + "&a=%ff"), 400, 0},
 		{"head too long", free, request(lpPath + "&a=" + strings.Repeat("x", 9000)), 414, 0},
-		{"head too slow", late, "GET " + lpPath + " HTTP/1.1\r\n", 408, 0},
 		{"no room for anybody", full, request(lpPath), 503, 0},
 		{"no room for this address", share, request(lpPath), 429, 0},
 	} {
@@ -107,4 +109,12 @@ func TestPollStatuses(t *testing.T) {
 			t.Errorf("5.8: %s: HTTP %d %q, want %d and status %d", row.name, a.status, a.body, row.http, row.body)
 		}
 	}
+	windowtest.Run(t, 50*time.Millisecond, func(t testing.TB, window time.Duration) {
+		cfg := limited(server.Limits{})
+		cfg.HandshakeTimeout = window
+		a, _ := call(t, servertest.Start(t, cfg), here, "GET "+lpPath+" HTTP/1.1\r\n")
+		if a.status != 408 || strings.Contains(a.body, `"status"`) {
+			t.Errorf("5.8: head too slow: HTTP %d %q, want 408 and no status", a.status, a.body)
+		}
+	})
 }

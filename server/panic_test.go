@@ -192,6 +192,7 @@ func TestOwnPanic(t *testing.T) {
 			url := "ws://" + l.Addr().String() + wsPath + "?vsn=2.0.0"
 			faults <- false
 			bystander := servertest.Dial(t, url)
+			defer bystander.Drop() // or Shutdown would wait for it
 			faults <- true
 			if nc, _, err := websocket.Dial(t.Context(), url, nil); err == nil {
 				nc.CloseNow()

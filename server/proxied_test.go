@@ -278,11 +278,7 @@ func TestProxyProtocolBesidesChannels(t *testing.T) {
 
 // A listed peer that does not keep to the protocol is reset, and counted; who is not listed is a client.
 func TestProxyProtocolFaults(t *testing.T) {
-	forEachLimited(t, func() server.Config {
-		cfg := proxied(server.Proxies{Networks: []string{here}, Protocol: true})
-		cfg.HandshakeTimeout = 60 * time.Millisecond
-		return cfg
-	}, func(t *testing.T, s *servertest.Server) {
+	inHandshakeTimes(t, proxied(server.Proxies{Networks: []string{here}, Protocol: true}), func(t testing.TB, s *servertest.Server) {
 		for i, text := range []string{upgrade(handshake), "PROXY TCP4 192.0.2.1\r\n", "PROXY", ""} {
 			c := dialFrom(t, s, here)
 			writeText(t, c, text)
@@ -303,12 +299,12 @@ func TestProxiesOnly(t *testing.T) {
 		return proxied(server.Proxies{Networks: []string{there}, Only: true})
 	}, func(t *testing.T, s *servertest.Server) {
 		if nc, err := net.Dial("tcp", s.Addr()); err == nil { // or it is reset before that has returned
-			_ = nc.SetDeadline(time.Now().Add(servertest.Patience))
-			_, _ = io.WriteString(nc, upgrade(handshake))
-			if b, _ := io.ReadAll(nc); len(b) > 0 {
+			c := newRawConn(t, nc)
+			_, _ = io.WriteString(c, upgrade(handshake))
+			if b, _ := io.ReadAll(c); len(b) > 0 {
 				t.Errorf("answered with %q", b)
 			}
-			nc.Close()
+			c.Close()
 		}
 		expect(t, s, there, upgrade(handshake), 101)
 		if n := s.Stats().Limits.ProxyFaults; n != 1 {

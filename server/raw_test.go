@@ -9,17 +9,36 @@ import (
 	"github.com/dormouse-ws/dormouse/server/servertest"
 )
 
-// dialTCP connects without a handshake.
-func dialTCP(t testing.TB, addr string) *net.TCPConn {
+// dialTCP connects without a handshake. Each read or write of the connection may take servertest.Patience.
+func dialTCP(t testing.TB, addr string) rawConn {
 	t.Helper()
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { nc.Close() })
-	_ = nc.SetDeadline(time.Now().Add(servertest.Patience))
-	return nc.(*net.TCPConn)
+	return newRawConn(t, nc)
 }
+
+// A rawConn is a TCP connection that the test ends. Its deadline bounds what waits for the server, not the test.
+type rawConn struct{ *net.TCPConn }
+
+func newRawConn(t testing.TB, nc net.Conn) rawConn {
+	t.Cleanup(func() { nc.Close() })
+	return rawConn{nc.(*net.TCPConn)}
+}
+
+func (c rawConn) Read(b []byte) (int, error) {
+	_ = c.SetReadDeadline(time.Now().Add(servertest.Patience))
+	return c.TCPConn.Read(b)
+}
+
+func (c rawConn) Write(b []byte) (int, error) {
+	_ = c.SetWriteDeadline(time.Now().Add(servertest.Patience))
+	return c.TCPConn.Write(b)
+}
+
+// WriteTo keeps io.Copy from reading past Read.
+func (c rawConn) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, struct{ io.Reader }{c}) }
 
 func writeText(t testing.TB, w io.Writer, text string) {
 	t.Helper()

@@ -20,7 +20,7 @@ func startCrowd(t *testing.T, policy server.SlowConsumer) *crowd {
 	c := &crowd{}
 	cfg := mount(script{in: echo})
 	cfg.SlowConsumer = policy
-	cfg.Poller.OutboxLimit = 64 << 10
+	cfg.Poller.OutboxLimit, cfg.Poller.WriteTimeout = 64<<10, patient
 	c.Server = servertest.Start(t, cfg)
 	c.slow, c.quick = c.Dial(wsPath), c.Dial(wsPath)
 	c.slow.Join("room:1", nil)

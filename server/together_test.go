@@ -147,11 +147,12 @@ func endTogether(t *testing.T, seed uint64, engine string, amidst bool) {
 	s := servertest.Start(t, together(engine))
 	ctx, cancel := context.WithTimeout(t.Context(), servertest.Patience)
 	defer cancel()
+	both := func() bool { st := s.Stats(); return st.Upgraded > 20 && st.Polled > 20 }
 	var crowd sync.WaitGroup
 	for client := range uint64(10) {
 		l := &crowdLife{rand.New(rand.NewPCG(seed, client)), s.Addr()}
 		crowd.Go(func() {
-			for range 25 {
+			for n := 0; n < 25 || !both() && ctx.Err() == nil; n++ {
 				if l.r.IntN(2) == 0 {
 					l.socket(ctx)
 				} else {
@@ -165,7 +166,7 @@ func endTogether(t *testing.T, seed uint64, engine string, amidst bool) {
 			}
 		})
 	}
-	servertest.Eventually(t, "clients of both kinds", func() bool { st := s.Stats(); return st.Upgraded > 20 && st.Polled > 20 })
+	servertest.Eventually(t, "clients of both kinds", both)
 	if !amidst {
 		crowd.Wait()
 		counted(t, s, 0)

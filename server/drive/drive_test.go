@@ -15,7 +15,7 @@ import (
 )
 
 // patience bounds a failing test; a passing one never waits for it.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // A room is what the tests drive.
 type room struct{ left chan<- error }

@@ -34,8 +34,9 @@ func TestManySockets(t *testing.T) {
 		}
 		wg.Wait()
 		asleep := strings.HasSuffix(t.Name(), "asleep")
-		if now := runtime.NumGoroutine() - before; asleep && now > 10 || !asleep && now < n {
-			t.Errorf("%d goroutines for %d sockets", now, n)
+		// Of an earlier driver some may still be on their way out.
+		if now := runtime.NumGoroutine(); asleep && now-before > n/100 || !asleep && now < n {
+			t.Errorf("%d goroutines for %d sockets, %d before", now, n, before)
 		}
 		eventually(t, "all are joined", func() bool { return d.Stats().Server.Hub.Subscriptions == n })
 		was := d.Stats().Received

@@ -26,7 +26,7 @@ func TestAcceptOutlivesWantOfDescriptors(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := &rig{Engine: eng, t: t, addr: l.Addr().String(), served: make(chan error, 1)}
-			var peers []*net.TCPConn
+			var peers []peerConn
 			for range 10 { // into the backlog
 				peers = append(peers, r.dial())
 			}

@@ -266,7 +266,7 @@ func TestShutdownClosesConnections(t *testing.T) {
 		p := newProbe()
 		p.data = echo
 		r := start(poller.Config{Accept: p.accept})
-		var peers []*net.TCPConn
+		var peers []peerConn
 		for range 20 {
 			c := r.dial()
 			mustWrite(t, c, []byte("x"))

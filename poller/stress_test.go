@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -40,7 +41,7 @@ func TestManyConnectionsComeAndGo(t *testing.T) {
 		for g := range goroutines {
 			rnd := source(uint64(g))
 			wg.Go(func() {
-				var open []*net.TCPConn
+				var open []peerConn
 				for dialed := 0; dialed < each || len(open) > 0; {
 					if dialed < each && (len(open) < 20 || rnd.IntN(2) == 0) && len(open) < 100 {
 						c, err := net.Dial("tcp", r.addr)
@@ -48,8 +49,7 @@ func TestManyConnectionsComeAndGo(t *testing.T) {
 							t.Error(err)
 							return
 						}
-						c.SetDeadline(time.Now().Add(patience))
-						open, dialed = append(open, c.(*net.TCPConn)), dialed+1
+						open, dialed = append(open, peerConn{c.(*net.TCPConn)}), dialed+1
 						continue
 					}
 					i := rnd.IntN(len(open))
@@ -70,7 +70,7 @@ func TestManyConnectionsComeAndGo(t *testing.T) {
 }
 
 // chat does one random thing with a peer's end and reports whether it goes on.
-func chat(t *testing.T, rnd *rand.Rand, c *net.TCPConn) bool {
+func chat(t *testing.T, rnd *rand.Rand, c peerConn) bool {
 	switch rnd.IntN(4) {
 	case 0:
 		return false
@@ -217,7 +217,7 @@ func chaosRound(t *testing.T, start starter) {
 	for g := range 3 {
 		rnd := source(uint64(10 + g))
 		wg.Go(func() {
-			for !stop.Load() {
+			for ; !stop.Load(); runtime.Gosched() {
 				r.Each(func(c poller.Conn, _ poller.Handler) bool {
 					disturb(rnd, c)
 					stale.Store(rnd.IntN(64), c)

@@ -85,16 +85,31 @@ func (r *rig) stop(within time.Duration) (err error) {
 	return err
 }
 
-func (r *rig) dial() *net.TCPConn {
+func (r *rig) dial() peerConn {
 	r.t.Helper()
 	c, err := net.Dial("tcp", r.addr)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	c.SetDeadline(time.Now().Add(patience))
 	r.t.Cleanup(func() { c.Close() })
-	return c.(*net.TCPConn)
+	return peerConn{c.(*net.TCPConn)}
 }
+
+// A peerConn is a peer's end. Each read and each write may take patience, however long the test does.
+type peerConn struct{ *net.TCPConn }
+
+func (c peerConn) Read(b []byte) (int, error) {
+	c.SetReadDeadline(time.Now().Add(patience))
+	return c.TCPConn.Read(b)
+}
+
+func (c peerConn) Write(b []byte) (int, error) {
+	c.SetWriteDeadline(time.Now().Add(patience))
+	return c.TCPConn.Write(b)
+}
+
+// ReadFrom keeps io.Copy from writing past Write.
+func (c peerConn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(struct{ io.Writer }{c}, r) }
 
 // A probe is a Handler whose every call can be watched; unset functions do the plain thing.
 type probe struct {

@@ -59,15 +59,12 @@ func (g gorillaClient) close() error {
 	return nil
 }
 
-type coderClient struct {
-	c   *coder.Conn
-	ctx context.Context
-}
+type coderClient struct{ c *coder.Conn }
 
 func dialCoder(t *testing.T, url string, compress bool) client {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
+	defer cancel()
 	o := &coder.DialOptions{CompressionMode: coder.CompressionDisabled}
 	if compress {
 		o.CompressionMode = coder.CompressionNoContextTakeover
@@ -79,7 +76,7 @@ func dialCoder(t *testing.T, url string, compress bool) client {
 	}
 	t.Cleanup(func() { c.CloseNow() })
 	c.SetReadLimit(-1)
-	return coderClient{c, ctx}
+	return coderClient{c}
 }
 
 func (c coderClient) write(text bool, data []byte) error {
@@ -87,11 +84,15 @@ func (c coderClient) write(text bool, data []byte) error {
 	if text {
 		kind = coder.MessageText
 	}
-	return c.c.Write(c.ctx, kind, data)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return c.c.Write(ctx, kind, data)
 }
 
 func (c coderClient) read() (bool, []byte, error) {
-	kind, data, err := c.c.Read(c.ctx)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	kind, data, err := c.c.Read(ctx)
 	return kind == coder.MessageText, data, err
 }
 

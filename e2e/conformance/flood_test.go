@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dormouse-ws/dormouse/e2e/windowtest"
 	"github.com/dormouse-ws/dormouse/poller"
 )
 
@@ -29,7 +30,7 @@ func TestHalfRequests(t *testing.T) {
 	}
 	t.Setenv("GOGC", tightGC)
 	onEngines(t, func(t *testing.T, engine string) {
-		e := startEcho(t, engine)
+		e := startEcho(t, engine, "-handshake-timeout", "1h") // which none of them meets
 		bystander := dial(t, e.addr, "/")
 		bystander.alive()
 		descriptors, idle := e.descriptors(), e.memory("VmRSS")
@@ -46,8 +47,9 @@ func TestHalfRequests(t *testing.T) {
 			}
 			newcomer := dial(t, e.addr, "/")
 			newcomer.alive()
-			for _, c := range append(held, newcomer.c) {
-				c.Close()
+			newcomer.c.Close()
+			for _, p := range held {
+				p.c.Close()
 			}
 			e.settled(descriptors)
 			after[round] = e.memory("VmRSS")
@@ -63,25 +65,24 @@ func TestHalfRequests(t *testing.T) {
 }
 
 // flood opens n connections with half a request each and goes on with other things in between.
-func flood(t *testing.T, addr string, n int, other func()) []net.Conn {
+func flood(t testing.TB, addr string, n int, other func()) []*peer {
 	t.Helper()
 	halves := halfRequests()
-	held := make([]net.Conn, 0, n)
+	held := make([]*peer, 0, n)
 	t.Cleanup(func() {
-		for _, c := range held {
-			c.Close()
+		for _, p := range held {
+			p.c.Close()
 		}
 	})
 	for i := range n {
-		c, err := net.DialTimeout("tcp", addr, patience)
+		nc, err := net.DialTimeout("tcp", addr, patience)
 		if err != nil {
 			t.Fatalf("connection %d: %v", i, err)
 		}
-		held = append(held, c)
+		p := &peer{t: t, c: conn{nc.(*net.TCPConn)}} // without a reader, of which there would be thousands
+		held = append(held, p)
 		if half := halves[i%len(halves)]; len(half) > 0 {
-			if _, err := c.Write(half); err != nil {
-				t.Fatalf("connection %d: %v", i, err)
-			}
+			p.send(half)
 		}
 		if i%200 == 0 {
 			other()
@@ -92,30 +93,26 @@ func flood(t *testing.T, addr string, n int, other func()) []net.Conn {
 
 // TestHalfRequestsTimeOut: the server ends them by itself.
 func TestHalfRequestsTimeOut(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits for the deadline of ten seconds")
-	}
 	for _, engine := range poller.Names() {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel() // it is waiting that takes the time
-			e := startEcho(t, engine)
-			bystander := dial(t, e.addr, "/")
-			bystander.alive()
-			before := e.descriptors()
-			held := flood(t, e.addr, 500, bystander.alive)
-			begun := time.Now()
-			for i, c := range held {
-				p := &peer{t: t, c: c.(*net.TCPConn), r: bufio.NewReader(c)}
-				_ = c.SetDeadline(begun.Add(patience))
-				if i%len(halfRequests()) == 0 {
-					p.eof()
-				} else {
-					p.refused(408)
+			windowtest.Run(t, time.Second, func(t testing.TB, window time.Duration) {
+				e := startEcho(t, engine, "-handshake-timeout", window.String())
+				bystander := dial(t, e.addr, "/")
+				bystander.alive()
+				before := e.descriptors()
+				for i, p := range flood(t, e.addr, 500, bystander.alive) {
+					p.r = bufio.NewReader(p.c)
+					if i%len(halfRequests()) == 0 {
+						p.eof()
+					} else {
+						p.refused(408)
+					}
+					p.c.Close()
 				}
-				c.Close()
-			}
-			e.settled(before)
-			bystander.alive()
+				e.settled(before)
+				bystander.alive()
+			})
 		})
 	}
 }

@@ -177,7 +177,7 @@ func TestHandshakes(t *testing.T) {
 func TestHeadCuts(t *testing.T) {
 	head := append(upgradeHead("/", "Cookie: a=b"), text("behind")...)
 	onEngines(t, func(t *testing.T, engine string) {
-		addr := startEcho(t, engine).addr
+		addr := startEcho(t, engine, "-handshake-timeout", "1h").addr
 		peers := make([]*peer, len(head))
 		for i := range peers {
 			peers[i] = connect(t, addr)

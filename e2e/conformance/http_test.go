@@ -6,9 +6,11 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/dormouse-ws/dormouse/e2e/windowtest"
 	"github.com/dormouse-ws/dormouse/server"
 )
 
@@ -145,34 +147,39 @@ func TestUnreadBody(t *testing.T) {
 // TestSlowHead: the deadline of the handshake holds however steadily bytes come.
 func TestSlowHead(t *testing.T) {
 	onEngines(t, func(t *testing.T, engine string) {
-		addr := serve(t, server.Config{Engine: engine, HandshakeTimeout: 200 * time.Millisecond, WebSockets: []*server.WebSocket{{
-			Path: "/", Message: func(c *server.Conn, text bool, data []byte) { _ = c.Send(text, data) },
-		}}})
-		upgraded := dial(t, addr, "/")
-		silent, stuck := connect(t, addr), connect(t, addr)
-		stuck.send([]byte("GET / HTTP/1.1\r\nHost: h\r\nX-"))
-
-		slow := connect(t, addr)
-		head := append([]byte("GET / HTTP/1.1\r\nHost: h\r\nX-Slow: "), bytes.Repeat([]byte("x"), 7000)...)
-		answered, done := make(chan struct{}), make(chan struct{})
-		go func() {
-			defer close(done)
-			tick := time.NewTicker(2 * time.Millisecond)
-			defer tick.Stop()
-			for i := range head {
-				select {
-				case <-tick.C:
-					_, _ = slow.c.Write(head[i : i+1])
-				case <-answered:
-					return
-				}
-			}
-		}()
-		slow.refused(408)
-		close(answered)
-		<-done
-		stuck.refused(408)
-		silent.eof()
-		upgraded.alive() // the deadline was the head's
+		windowtest.Run(t, 200*time.Millisecond, func(t testing.TB, window time.Duration) { slowHead(t, engine, window) })
 	})
+}
+
+func slowHead(t testing.TB, engine string, window time.Duration) {
+	addr := serve(t, server.Config{Engine: engine, HandshakeTimeout: window, WebSockets: []*server.WebSocket{{
+		Path: "/", Message: func(c *server.Conn, text bool, data []byte) { _ = c.Send(text, data) },
+	}}})
+	upgraded := dial(t, addr, "/")
+	silent, stuck := connect(t, addr), connect(t, addr)
+	stuck.send([]byte("GET / HTTP/1.1\r\nHost: h\r\nX-"))
+
+	slow := connect(t, addr)
+	head := append([]byte("GET / HTTP/1.1\r\nHost: h\r\nX-Slow: "), bytes.Repeat([]byte("x"), 7000)...)
+	answered, done := make(chan struct{}), make(chan struct{})
+	stop := sync.OnceFunc(func() { close(answered); <-done })
+	t.Cleanup(stop)
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(2 * time.Millisecond)
+		defer tick.Stop()
+		for i := range head {
+			select {
+			case <-tick.C:
+				_, _ = slow.c.Write(head[i : i+1])
+			case <-answered:
+				return
+			}
+		}
+	}()
+	slow.refused(408)
+	stop()
+	stuck.refused(408)
+	silent.eof()
+	upgraded.alive() // the deadline was the head's
 }

@@ -64,10 +64,10 @@ func onEngines(t *testing.T, test func(t *testing.T, engine string)) {
 }
 
 // patience bounds every wait of a failing run. No passing run comes near it.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // eventually waits until cond holds.
-func eventually(t *testing.T, what string, cond func() (ok bool, now string)) {
+func eventually(t testing.TB, what string, cond func() (ok bool, now string)) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -86,7 +86,7 @@ func eventually(t *testing.T, what string, cond func() (ok bool, now string)) {
 }
 
 // serve runs a server in this process, for what no flag of the programs sets.
-func serve(t *testing.T, cfg server.Config) (addr string) {
+func serve(t testing.TB, cfg server.Config) (addr string) {
 	t.Helper()
 	s, err := server.New(cfg)
 	if err != nil {

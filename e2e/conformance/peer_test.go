@@ -19,7 +19,7 @@ import (
 // that RFC 6455 does not allow. It belongs to one goroutine; the sends may be another's.
 type peer struct {
 	t    testing.TB
-	c    *net.TCPConn
+	c    conn
 	r    *bufio.Reader
 	sent []byte // the beginning of what was sent after the handshake, for messages
 
@@ -27,16 +27,29 @@ type peer struct {
 	deflated int  // messages that came compressed
 }
 
+// A conn is a TCP connection each of whose reads and writes may take patience, however long the test does.
+type conn struct{ *net.TCPConn }
+
+func (c conn) Read(b []byte) (int, error) {
+	_ = c.SetReadDeadline(time.Now().Add(patience))
+	return c.TCPConn.Read(b)
+}
+
+func (c conn) Write(b []byte) (int, error) {
+	_ = c.SetWriteDeadline(time.Now().Add(patience))
+	return c.TCPConn.Write(b)
+}
+
 // connect opens a TCP connection.
 func connect(t testing.TB, addr string) *peer {
 	t.Helper()
-	c, err := net.DialTimeout("tcp", addr, patience)
+	nc, err := net.DialTimeout("tcp", addr, patience)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(patience))
-	return &peer{t: t, c: c.(*net.TCPConn), r: bufio.NewReader(c)}
+	t.Cleanup(func() { nc.Close() })
+	c := conn{nc.(*net.TCPConn)}
+	return &peer{t: t, c: c, r: bufio.NewReader(c)}
 }
 
 // sampleKey and sampleAccept are those of RFC 6455 section 1.3.

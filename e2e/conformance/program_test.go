@@ -15,23 +15,23 @@ import (
 
 // A program is one of the real programs, as a process of its own.
 type program struct {
-	t      *testing.T
+	t      testing.TB
 	cmd    *exec.Cmd
 	addr   string // host:port it listens on
 	stderr bytes.Buffer
 }
 
-func startEcho(t *testing.T, engine string, flags ...string) *program {
+func startEcho(t testing.TB, engine string, flags ...string) *program {
 	return start(t, "echo", append([]string{"-engine", engine}, flags...)...)
 }
 
-func startFixture(t *testing.T, engine string) *program {
+func startFixture(t testing.TB, engine string) *program {
 	return start(t, "fixture", "-engine", engine)
 }
 
 // start runs a program on a free port until the end of the test. A program that ends before, or that
 // writes of a panic or a race, fails the test.
-func start(t *testing.T, name string, args ...string) *program {
+func start(t testing.TB, name string, args ...string) *program {
 	t.Helper()
 	p := &program{t: t, cmd: exec.Command(filepath.Join(bin, name), append([]string{"-addr", "127.0.0.1:0"}, args...)...)}
 	p.cmd.Stderr = &p.stderr

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/dormouse-ws/dormouse/poller"
 	"github.com/dormouse-ws/dormouse/server"
@@ -19,13 +20,14 @@ func main() {
 	engine := flag.String("engine", "", "one of "+strings.Join(poller.Names(), ", ")+" (default the first)")
 	path := flag.String("path", "", "serve this `path` only; default: every path of one segment, and /")
 	compress := flag.Bool("compress", false, "accept permessage-deflate")
+	handshake := flag.Duration("handshake-timeout", 0, "end a connection whose request head takes longer; 0: the server's default")
 	flag.Parse()
-	if err := run(*addr, *engine, *path, *compress); err != nil {
+	if err := run(*addr, *engine, *path, *compress, *handshake); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(addr, engine, path string, compress bool) error {
+func run(addr, engine, path string, compress bool, handshake time.Duration) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
@@ -42,7 +44,7 @@ func run(addr, engine, path string, compress bool) error {
 	if path == "" {
 		mounts = []*server.WebSocket{echo("/"), echo("/:_any")}
 	}
-	s, err := server.New(server.Config{Engine: engine, WebSockets: mounts})
+	s, err := server.New(server.Config{Engine: engine, WebSockets: mounts, HandshakeTimeout: handshake})
 	if err != nil {
 		return err
 	}

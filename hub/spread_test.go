@@ -58,7 +58,7 @@ func TestSpreadIsParallel(t *testing.T) {
 	const goroutines = 3
 	h := spreadHub(t, goroutines-1)
 	var inside, most atomic.Int32
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for _, e := range join(h, "room:1", 10*hub.PageSlots) {
 		e.also = func(*hub.Message) {
 			now := inside.Add(1)
@@ -220,12 +220,8 @@ func TestSpreadAllocates(t *testing.T) {
 	h := spreadHub(t, 3)
 	join(h, "room:1", 8*hub.PageSlots)
 	m := &hub.Message{Topic: "room:1"}
-	least := testing.AllocsPerRun(20, func() { h.Broadcast(m) })
-	for range 4 {
-		least = min(least, testing.AllocsPerRun(20, func() { h.Broadcast(m) }))
-	}
-	if least != 0 {
-		t.Errorf("%v allocations, want 0", least)
+	if got := fewestAllocs(func() { h.Broadcast(m) }); got != 0 {
+		t.Errorf("%v allocations, want 0", got)
 	}
 }
 

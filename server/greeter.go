@@ -131,21 +131,22 @@ func (g *greeting) Run(c poller.Conn) {
 // handOver gives a connection that speaks plain HTTP to net/http, with what was read of it. It reports false if
 // that has to wait: the last request was of the long-poll transport, and its answer is still under way.
 func (s *Server) handOver(c poller.Conn, data []byte) (done bool) {
+	if !s.handed.reserve() {
+		// By the engine, which does not wait for a client that has left its socket full of answers.
+		s.bounds.httpConns.Add(1)
+		c.CloseWith(appendRefusal(nil, 503, retryLater(), "too many HTTP connections\n"))
+		return true
+	}
 	nc, err := c.Detach()
-	switch {
-	case err == poller.ErrBusy:
-		return false
-	case err != nil:
+	if err != nil {
+		s.handed.cancel()
+		if err == poller.ErrBusy {
+			return false
+		}
 		c.Abort(err)
 		return true
 	}
 	v, _ := c.(*guest)
-	if !s.handed.give(nc, append([]byte(nil), data...), v) {
-		v.leave()
-		s.bounds.httpConns.Add(1)
-		// The socket is writable: nothing was ever written to it.
-		_, _ = nc.Write(appendRefusal(nil, 503, retryLater(), "too many HTTP connections\n"))
-		nc.Close()
-	}
+	s.handed.give(nc, append([]byte(nil), data...), v)
 	return true
 }

@@ -239,8 +239,12 @@ func (h *head) hasBody() bool {
 	if _, ok := h.header("transfer-encoding"); ok {
 		return true
 	}
-	length, ok := h.header("content-length")
-	return ok && length != "0"
+	for i := range h.fields { // of several, all: a proxy in front may believe another one than the first
+		if equalFold(h.fields[i].name, "content-length") && h.fields[i].value != "0" {
+			return true
+		}
+	}
+	return false
 }
 
 // splitHostPort takes a host as head.host holds it apart. Without a port it is the scheme's: 443 for

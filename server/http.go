@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -25,20 +26,26 @@ func newHandover(limit int) *handover {
 	return &handover{conns: make(chan net.Conn, limit), done: make(chan struct{}), limit: int64(limit)}
 }
 
-// give hands a connection to net/http and reports false when there are too many of them. It does not
-// block: there is room in the channel for all that are allowed.
-func (h *handover) give(nc net.Conn, early []byte, v *guest) bool {
+// reserve takes a place for a connection, for give or cancel, and reports false when there are too many of them.
+func (h *handover) reserve() bool {
 	if h.open.Add(1) > h.limit {
 		h.open.Add(-1)
 		return false
 	}
+	return true
+}
+
+func (h *handover) cancel() { h.open.Add(-1) }
+
+// give hands a connection to net/http that has a place. It does not block: there is room in the channel for all
+// that are allowed.
+func (h *handover) give(nc net.Conn, early []byte, v *guest) {
 	h.conns <- &handedConn{Conn: nc, early: early, from: h, guest: v}
 	select {
 	case <-h.done:
 		h.drain() // nobody accepts any more
 	default:
 	}
-	return true
 }
 
 func (h *handover) Accept() (net.Conn, error) {
@@ -128,7 +135,8 @@ func (s *Server) startHTTP() {
 // serveHTTP answers a request that net/http has read. One for a mount comes here when it follows
 // another request on a kept-alive connection, as proxies send it: it goes back to the engine.
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
-	m := s.mountOf(r.URL.EscapedPath())
+	path, _, _ := strings.Cut(target(r), "?")
+	m := s.mountOf(path)
 	if m == nil {
 		s.cfg.HTTP.ServeHTTP(w, r)
 		return
@@ -143,10 +151,18 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Server) giveBack(w http.ResponseWriter, r *http.Request) error {
+// target is the request target as the engine is given it back. By it a mount is found here as it is there: with
+// another spelling of the path, the connection of a request that only one of the two has for a mount would go to
+// and fro between them for ever.
+func target(r *http.Request) string {
 	if r.URL.IsAbs() {
-		r.RequestURI = r.URL.RequestURI() // DumpRequest would leave out the Host header, and no head may
+		return r.URL.RequestURI() // DumpRequest would leave out the Host header, and no head may
 	}
+	return r.RequestURI
+}
+
+func (s *Server) giveBack(w http.ResponseWriter, r *http.Request) error {
+	r.RequestURI = target(r)
 	headBytes, err := httputil.DumpRequest(r, false)
 	if err != nil {
 		return err

@@ -51,7 +51,7 @@ const (
 	// maxPollLines is how many lines of a POST are looked at (section 5.4).
 	maxPollLines = 100
 
-	// maxPollBodies bounds the bodies that are being received, over all connections: above it a POST
+	// maxPollBodies bounds the bodies that are being received, over all connections: above it a long POST
 	// is answered with 503. A body grows as it comes, so who only announces one takes nothing.
 	maxPollBodies = 256 << 20
 )

@@ -20,6 +20,10 @@ type pollBody struct {
 	buf     []byte
 }
 
+// alwaysReceived is the most of a body that is received however much others have on their way: as much as a head
+// may have. A few clients that send long bodies slowly keep no other's messages away.
+const alwaysReceived = defaultHeadBytes
+
 // chunked is the size of a body in the chunked transfer coding, which only its end tells.
 const chunked = -1
 
@@ -27,7 +31,8 @@ const chunked = -1
 func (b *pollBody) OnData(c poller.Conn, data []byte) int {
 	before := len(b.buf)
 	n, done, herr := b.take(data)
-	if herr == nil && b.session.server().polls.bodies.Add(int64(len(b.buf)-before)) > maxPollBodies {
+	if herr == nil && b.session.server().polls.bodies.Add(int64(len(b.buf)-before)) > maxPollBodies &&
+		len(b.buf) > alwaysReceived {
 		before = len(b.buf)
 		herr = &httpError{503, "too many messages are being received"}
 	}

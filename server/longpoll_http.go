@@ -86,33 +86,39 @@ func (s *Server) routePoll(c poller.Conn, m *mount, r *upgradeRequest, data []by
 	return end + next.OnData(c, data[end:])
 }
 
-// handOverAgain is how long a connection waits that cannot be handed over yet.
-const handOverAgain = time.Millisecond
+// handOverAgain is how long a connection waits that cannot be handed over yet. Each time it is tried in vain the
+// wait is twice as long, up to handOverRarely: a client that leaves its answers unread, until WriteTimeout ends it,
+// must not have the server look a thousand times a second.
+const (
+	handOverAgain  = time.Millisecond
+	handOverRarely = 256 * time.Millisecond
+)
 
 // A lateHandOver is a connection whose next request is for net/http, while the task that has answered the last
 // one is about to end, or the answer about to leave.
 type lateHandOver struct {
-	srv *Server
-	buf []byte // of the request, but for a byte at least, so that there is something to be called with
+	srv  *Server
+	buf  []byte // of the request, but for a byte at least, so that there is something to be called with
+	wait time.Duration
 }
 
 // handOverLater keeps data[start:] until the connection can be handed over, and returns how much of data was taken.
 func (s *Server) handOverLater(c poller.Conn, data []byte, start int) int {
 	last := len(data) - 1
-	c.SetHandler(&lateHandOver{s, append([]byte(nil), data[start:last]...)})
+	c.SetHandler(&lateHandOver{s, append([]byte(nil), data[start:last]...), handOverAgain})
 	c.SetDeadline(httpTimeout)
-	tryAgain(c)
+	tryAgain(c, handOverAgain)
 	return last
 }
 
 // tryAgain pauses the connection for a moment. When the moment is over net/http may have it already, and a guest
 // be without a connection or with its next one: it is this one that is resumed.
-func tryAgain(c poller.Conn) {
+func tryAgain(c poller.Conn, wait time.Duration) {
 	if v, ok := c.(*guest); ok {
 		c = v.Conn
 	}
 	c.Pause()
-	time.AfterFunc(handOverAgain, c.Resume)
+	time.AfterFunc(wait, c.Resume)
 }
 
 // OnData implements poller.Handler.
@@ -121,7 +127,8 @@ func (l *lateHandOver) OnData(c poller.Conn, data []byte) int {
 	if l.srv.handOver(c, all) {
 		return len(data)
 	}
-	tryAgain(c)
+	l.wait = min(2*l.wait, handOverRarely)
+	tryAgain(c, l.wait)
 	return 0
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // A handover is the listener of the server's net/http part: it yields the connections that the engine
@@ -182,6 +183,7 @@ func (s *Server) giveBack(w http.ResponseWriter, r *http.Request) error {
 	}
 	if _, ok := hc.Conn.(syscall.Conn); !ok {
 		// The netpoll engine gives away a relay, which no engine takes back.
+		_ = hc.SetWriteDeadline(time.Now().Add(httpTimeout))
 		_, _ = hc.Write(appendRefusal(nil, http.StatusServiceUnavailable, "",
 			"this engine upgrades no connection that has served HTTP; open a new one\n"))
 		return hc.Close()

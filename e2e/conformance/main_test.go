@@ -88,6 +88,7 @@ func eventually(t testing.TB, what string, cond func() (ok bool, now string)) {
 // serve runs a server in this process, for what no flag of the programs sets.
 func serve(t testing.TB, cfg server.Config) (addr string) {
 	t.Helper()
+	cfg.Poller.Recover = func(_ poller.Conn, p any) { panic(p) } // a bug of the server is to be seen
 	s, err := server.New(cfg)
 	if err != nil {
 		t.Fatal(err)

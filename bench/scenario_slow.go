@@ -77,7 +77,9 @@ func (s *slow) reader(u *user) *reader { return &s.stopped[len(u.crowd.users)-1-
 
 func (s *slow) stopReading(c *crowd) {
 	n := min(int(c.cfg.Slow*float64(len(c.users))+0.5), len(c.users)-1)
+	s.mu.Lock()                               // for closed, of users who read
 	s.crowd, s.stopped = c, make([]reader, n) // the last ones: the first is the sender
+	s.mu.Unlock()
 	s.each((*user).goDeafLocked)
 }
 

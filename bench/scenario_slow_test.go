@@ -144,6 +144,30 @@ func TestSlowTargetEnds(t *testing.T) {
 	}
 }
 
+// TestSlowLost has readers lost while all read, one of them at the moment when others stop: that is counted as it is in
+// any run. Under the race detector it also sees that the end of a connection and the stop do not meet unguarded.
+func TestSlowLost(t *testing.T) {
+	came := 0
+	h := &hostile{}
+	h.push = func(*session, *message) bool {
+		if came++; came == 17 || came == 20 {
+			h.numbered()[came/10+1].reset() // sessions 2 and 3
+		}
+		return false
+	}
+	startHostile(t, h)
+	c, o := generateCrowd(t, t.Context(), Config{
+		Scenario: "slow", URLs: []string{h.url()}, Connections: 10, Slow: 0.3, Plateau: -1,
+		Rate: 40, Duration: 2 * time.Second, Settle: 2 * time.Second, Size: 100,
+	})
+	disperse(t, c)
+	// The target accepts users in any order, so these may be among those who stop.
+	cut := o.Figures[slices.IndexFunc(o.Figures, func(f Figure) bool { return f.Name == figureCut })]
+	if o.Counts.Lost+int64(cut.Value) != 2 {
+		t.Errorf("figures %v, %d lost, want 2 ends in all", o.Figures, o.Counts.Lost)
+	}
+}
+
 // TestSlowStopped has a run that ends while they do not read say that it does not know.
 func TestSlowStopped(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())

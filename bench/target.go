@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,24 +33,30 @@ type target struct {
 // The version of the Phoenix protocol that wire.go speaks.
 const phoenixVersion = "2.0.0"
 
+// userinfo is that of a URL, which may be a malformed one (RFC 3986 section 3.2.1).
+var userinfo = regexp.MustCompile(`//[^/?#]*@`)
+
+// withoutPassword is how a URL is shown that was refused.
+func withoutPassword(raw string) string { return userinfo.ReplaceAllString(raw, "//xxxxx@") }
+
 // newTarget reads a URL of cfg. It looks nothing up.
 func newTarget(cfg *Config, raw string) (*target, error) {
 	if scheme, _, ok := strings.Cut(strings.ToLower(raw), "://"); !ok || scheme != "ws" && scheme != "wss" {
-		return nil, fmt.Errorf("the URL %q does not begin with ws:// or wss://, as ws://localhost:4000/socket", raw)
+		return nil, fmt.Errorf("the URL %q does not begin with ws:// or wss://, as ws://localhost:4000/socket", withoutPassword(raw))
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
 		if e, ok := errors.AsType[*url.Error](err); ok {
 			err = e.Err // the rest of its text is the URL again
 		}
-		return nil, fmt.Errorf("the URL %q: %w", raw, err)
+		return nil, fmt.Errorf("the URL %q: %w", withoutPassword(raw), err)
 	}
 	t := &target{url: raw}
 	if err := t.readHost(u); err != nil {
-		return nil, fmt.Errorf("the URL %q %w", u.Redacted(), err) // it may hold a password
+		return nil, fmt.Errorf("the URL %q %w", withoutPassword(raw), err)
 	}
 	if err := t.readPath(u, cfg.Protocol); err != nil {
-		return nil, fmt.Errorf("the URL %q %w", raw, err)
+		return nil, fmt.Errorf("the URL %q %w", withoutPassword(raw), err)
 	}
 	if u.Scheme == "wss" {
 		t.tls = &tls.Config{ServerName: withoutZone(t.name), InsecureSkipVerify: cfg.Insecure, NextProtos: []string{"http/1.1"}}

@@ -64,6 +64,9 @@ func TestNewTargetErrors(t *testing.T) {
 		{"ws://", "names no host"},
 		{"ws://:4000", "names no host"},
 		{"ws://me:secret@h/", "--header"},
+		{"http://me:secret@h/", "does not begin with ws://"},
+		{"ws://me:secret@h/%zz", "%zz"},
+		{"ws://me:secret@h:a/", "invalid port"},
 		{"ws://h/#part", "fragment"},
 		{"ws://h/#", "fragment"},
 		{"ws://h:0/", "port 0"},
@@ -77,8 +80,8 @@ func TestNewTargetErrors(t *testing.T) {
 		{"ws://h/?vsn", `version ""`},
 	} {
 		_, err := newTarget(&Config{Protocol: Phoenix}, row.url)
-		if err == nil || !strings.Contains(err.Error(), row.says) {
-			t.Errorf("%q: got the error %v, want one that says %q", row.url, err, row.says)
+		if err == nil || !strings.Contains(err.Error(), row.says) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: got the error %v, want one that says %q, and no password", row.url, err, row.says)
 		}
 	}
 }

@@ -171,10 +171,7 @@ func (s *Server) fetchPresences(topic string, keys []string) map[string]json.Raw
 	}()
 	objects := make(map[string]json.RawMessage, len(fetched))
 	for key, v := range fetched {
-		text, err := metaOf(v)
-		if err == nil && !Raw(text).isObject() {
-			err = ErrPayloadNotObject
-		}
+		text, err := s.fetchedObject(topic, v)
 		if err != nil {
 			s.cfg.Log.Error("PresenceConfig.Fetch returned what is no object", "topic", topic, "key", key, "error", err)
 			continue
@@ -182,6 +179,16 @@ func (s *Server) fetchPresences(topic string, keys []string) map[string]json.Raw
 		objects[key] = text
 	}
 	return objects
+}
+
+// fetchedObject encodes what Fetch has returned for a key, which may call the application's MarshalJSON: also on a
+// goroutine of spawn, where a panic would end the program.
+func (s *Server) fetchedObject(topic string, v any) (text json.RawMessage, err error) {
+	defer s.recovered("PresenceConfig.Fetch for "+topic, &err)
+	if text, err = metaOf(v); err == nil && !Raw(text).isObject() {
+		err = ErrPayloadNotObject
+	}
+	return text, err
 }
 
 // isPresence reports whether a client must not miss the event, whatever the policy: without a presence_state its

@@ -4,7 +4,9 @@ package server
 
 import (
 	"context"
+	"log/slog"
 	"runtime"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -155,5 +157,30 @@ func TestPresenceCloseWaits(t *testing.T) {
 	close(gate)
 	if err := ps.close(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// An explosive cannot be encoded.
+type explosive struct{}
+
+func (explosive) MarshalJSON() ([]byte, error) { panic("oops") }
+
+// TestPresenceFetchPanics: what Fetch returns may panic when it is encoded, for its key alone.
+func TestPresenceFetchPanics(t *testing.T) {
+	s := newFakeServer(t, Config{Log: slog.New(slog.DiscardHandler), Presence: PresenceConfig{
+		Fetch: func(string, []string) map[string]any {
+			return map[string]any{"a": explosive{}, "b": map[string]any{"name": "Bo"}}
+		},
+	}})
+	k, _ := fakeSocket(s, true)
+	fakeJoin(k, "quiet:1")
+	for _, key := range []string{"a", "b"} {
+		if _, err := (Handle{k.first}).Track(key, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := string(s.Presences("quiet:1").Bytes())
+	if !strings.Contains(list, `"a":{"metas":[`) || !strings.Contains(list, `"name":"Bo"`) || s.Stats().Panics == 0 {
+		t.Errorf("%d panics, the list is %s", s.Stats().Panics, list)
 	}
 }

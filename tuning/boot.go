@@ -102,7 +102,19 @@ func (h *Host) mostByItself(key string) ([]int64, bool) {
 		// pageblocks of 2 MiB for each of three zones.
 		return []int64{max(int64(math.Sqrt(float64(memory>>10)*16)), 3*11*2048)}, memory > 0
 	case conntrackMax, conntrackBuckets:
-		return []int64{256 << 10}, true // nf_conntrack_init_start
+		return []int64{mostTracked(memory)}, memory > 0
 	}
 	return nil, false
+}
+
+// mostTracked is nf_conntrack_init_start in net/netfilter/nf_conntrack_core.c: a bucket of 8 bytes for each 16,384 bytes
+// of memory, or so many from 1 GiB and from 4 GiB on. Until Linux 5.14 the entries are four to a bucket.
+func mostTracked(memory int64) int64 {
+	switch {
+	case memory > 4<<30:
+		return 256 << 10
+	case memory > 1<<30:
+		return 64 << 10
+	}
+	return max(1024, memory/16384/8*4)
 }

@@ -55,6 +55,10 @@ func TestPersistOnlyWhatWouldNotLast(t *testing.T) {
 		{"without systemd, what it is not enough for", files, "1001", map[string]string{at(files): "1001\n", "proc/meminfo": "MemTotal: 10000 kB\n", "etc/systemd/system/": "-"}, true},
 		{"what the memory is enough for", "net.ipv4.tcp_mem", "90 180 270", map[string]string{"proc/meminfo": "MemTotal: 16000 kB\n"}, false},
 		{"what the memory is not enough for", "net.ipv4.tcp_mem", "100 200 300", map[string]string{"proc/meminfo": "MemTotal: 10000 kB\n"}, true},
+		{"what the kernel tracks by itself", conntrackMax, "65536", map[string]string{at(conntrackMax): "65536\n", "proc/meminfo": "MemTotal: 2000000 kB\n"}, false},
+		{"what it tracks with more memory", conntrackMax, "262144", map[string]string{at(conntrackMax): "262144\n", "proc/meminfo": "MemTotal: 4100000 kB\n"}, true},
+		{"the same, with that memory", conntrackMax, "262144", map[string]string{at(conntrackMax): "262144\n", "proc/meminfo": "MemTotal: 4200000 kB\n"}, false},
+		{"what a small host has no buckets for", conntrackBuckets, "32768", map[string]string{at(conntrackBuckets): "32768\n", "proc/meminfo": "MemTotal: 1000000 kB\n"}, true},
 		{"not known", "net.ipv4.tcp_wmem", "4096 16384 99999999", map[string]string{at("net.ipv4.tcp_wmem"): "4096 16384 99999999\n"}, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {

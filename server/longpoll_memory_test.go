@@ -55,8 +55,8 @@ func TestLongPollMemory(t *testing.T) {
 		}
 	}
 	joined, before := held()
-	for i, nc := range conns {
-		writeText(t, nc, "GET "+lpPath+"&token="+string(tokens[i][:])+" HTTP/1.1\r\nHost: a\r\n\r\n")
+	for i, nc := range conns { // without a deadline, whose timer takes 16 B of this end
+		writeText(t, nc.TCPConn, "GET "+lpPath+"&token="+string(tokens[i][:])+" HTTP/1.1\r\nHost: a\r\n\r\n")
 	}
 	servertest.Eventually(t, "all polls wait", func() bool { return s.Stats().PollsWaiting == polls })
 	parked, after := held()

@@ -29,12 +29,16 @@ type fakeConn struct {
 	closed  []byte // what CloseWith or Truncate sent
 	paused  int
 	aborted error
+	onSend  func() // called before each
 }
 
 func (c *fakeConn) Write(p []byte) error { return c.send(p) }
 func (c *fakeConn) Send(p []byte) error  { return c.send(p) }
 
 func (c *fakeConn) send(p []byte) error {
+	if c.onSend != nil {
+		c.onSend()
+	}
 	switch {
 	case c.closed != nil:
 		return poller.ErrClosed

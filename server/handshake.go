@@ -64,7 +64,7 @@ func (m *mount) upgrade(r *upgradeRequest) upgradedHandler {
 	c.SetIdleTimeout(m.options.Timeout)
 	_ = c.Write(response) // it fails only if the end has begun; then OnClose is to come
 	c.SetHandler(next)
-	next.opened(r)
+	next.opened()
 	if m.srv.draining.Load() {
 		next.base().close(codeServiceRestart, "") // Shutdown may have passed by before SetHandler
 	}

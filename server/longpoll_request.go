@@ -116,7 +116,7 @@ func (m *mount) openPoll(r *upgradeRequest) (status int, body []byte) {
 	link, err := s.polls.engine.ConnectTo(p, func(c poller.Conn) poller.Handler {
 		p.sock = m.app.(*socketApp).openPoll(p, c, r)
 		p.sock.polled.Store(time.Now().UnixNano())
-		p.sock.opened(r) // before it can be found: Shutdown may end it at once, and OnClose comes behind this
+		p.sock.opened() // before it can be found: Shutdown may end it at once, and OnClose comes behind this
 		return p.sock
 	})
 	if err != nil {

@@ -44,7 +44,7 @@ type upgradedHandler interface {
 
 	// opened is called once, when the response has been sent and the connection has this handler:
 	// what is sent from here on follows the response, and OnClose will be called.
-	opened(r *upgradeRequest)
+	opened()
 }
 
 // blocks reports whether the handshake runs code of the user, and so must not run on an event loop.

@@ -151,7 +151,7 @@ func (plainApp) open(m *mount, pc poller.Conn, _ *upgradeRequest) upgradedHandle
 }
 
 // opened implements upgradedHandler.
-func (c *Conn) opened(*upgradeRequest) {
+func (c *Conn) opened() {
 	if app := c.app(); app.Open != nil || app.Close != nil {
 		_, _ = c.conn.Do(opening{c})
 	}

@@ -19,7 +19,7 @@ func (s *socket) remember(topic string) {
 		return
 	}
 	if s.ident == nil {
-		s.ident = &identity{socket: s}
+		s.ident = &identity{}
 	}
 	s.ident.missed |= topicBit(topic)
 }

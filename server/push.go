@@ -99,12 +99,13 @@ func openEnvelope(b []byte) (topic, event string, p Payload, ok bool) {
 
 // deliverPush has an envelope opened by a task of the connection: only those look at its channels.
 func (i *identity) deliverPush(m *hub.Message) {
+	s := i.opened()
 	topic, event, p, ok := openEnvelope(m.Payload)
-	if !ok {
+	if !ok || s == nil { // a connection that is not open has no channels
 		return
 	}
-	if _, err := i.socket.conn.Do(&pushTo{i.socket, topic, event, p}); errors.Is(err, poller.ErrMailboxFull) {
-		_ = i.socket.sent(poller.ErrOutboxFull)
+	if _, err := s.conn.Do(&pushTo{s, topic, event, p}); errors.Is(err, poller.ErrMailboxFull) {
+		_ = s.sent(poller.ErrOutboxFull)
 	}
 }
 

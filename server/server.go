@@ -127,7 +127,8 @@ func (s *Server) Broadcast(topic, event string, payload any) error {
 	return nil
 }
 
-// Disconnect closes every connection whose [Connect.ID] is id, with code 1001 (section 3.9).
+// Disconnect closes every connection whose [Connect.ID] is id, with code 1001 (section 3.9). It reaches all whose
+// clients can have seen that they are connected.
 func (s *Server) Disconnect(id string) {
 	_ = s.Broadcast(id, eventDisconnect, nil)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dormouse-ws/dormouse/hub"
 	"github.com/dormouse-ws/dormouse/poller"
@@ -24,7 +25,7 @@ type socket struct {
 // An identity is what Connect said of a connection, with its subscription to its id, and what the connection has left.
 type identity struct {
 	hub.Subscription
-	socket  *socket
+	socket  atomic.Pointer[socket] // nil until the response has been sent
 	assigns any
 	missed  uint64 // topics, by their topicBit: see remember
 }
@@ -32,11 +33,27 @@ type identity struct {
 // eventDisconnect on the topic of a socket id closes the socket (section 3.9).
 const eventDisconnect = "disconnect"
 
-// opened implements upgradedHandler. There is an id only after Connect, which runs in a task; so
-// OnClose, which unsubscribes, comes behind this.
-func (s *socket) opened(r *upgradeRequest) {
-	if k := r.connected; k != nil && k.ID != "" {
+// identify gives the socket what Connect said of it. It is subscribed to its id before the response is sent, so
+// that a Disconnect of somebody who has seen the response reaches it. There is an id only after Connect, which
+// runs in a task; so OnClose, which unsubscribes, comes behind this.
+func (s *socket) identify(k *Connect) {
+	if k == nil || k.Assigns == nil && k.ID == "" {
+		return
+	}
+	s.ident = &identity{assigns: k.Assigns}
+	if k.ID != "" {
 		s.server().hub.Subscribe(k.ID, s.ident)
+	}
+}
+
+// disconnectedEarly is the socket of an identity that a Disconnect has reached before the response was sent: a
+// Close frame must not come before it.
+var disconnectedEarly socket
+
+// opened implements upgradedHandler.
+func (s *socket) opened() {
+	if s.ident != nil && !s.ident.socket.CompareAndSwap(nil, s) {
+		s.close(codeGoingAway, "")
 	}
 }
 
@@ -44,10 +61,24 @@ func (s *socket) opened(r *upgradeRequest) {
 func (i *identity) Deliver(m *hub.Message) {
 	switch m.Event {
 	case eventDisconnect:
-		i.socket.close(codeGoingAway, "")
+		if i.socket.CompareAndSwap(nil, &disconnectedEarly) {
+			return
+		}
+		if s := i.opened(); s != nil {
+			s.close(codeGoingAway, "")
+		}
 	case eventPushTo:
 		i.deliverPush(m)
 	}
+}
+
+// opened returns the socket, or nil while the response has not been sent.
+func (i *identity) opened() *socket {
+	s := i.socket.Load()
+	if s == &disconnectedEarly {
+		return nil
+	}
+	return s
 }
 
 func (s *socket) app() *socketApp { return s.mount.app.(*socketApp) }

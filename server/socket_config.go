@@ -195,7 +195,5 @@ func (a *socketApp) open(m *mount, c poller.Conn, r *upgradeRequest) upgradedHan
 func (*socketApp) initSocket(s *socket, m *mount, c poller.Conn, r *upgradeRequest) {
 	s.conn, s.mount, s.v2 = c, m, r.serializer.version() == 2
 	_, s.packed = r.serializer.(serializerPacked)
-	if k := r.connected; k != nil && (k.Assigns != nil || k.ID != "") {
-		s.ident = &identity{socket: s, assigns: k.Assigns}
-	}
+	s.identify(r.connected)
 }

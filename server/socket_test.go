@@ -168,6 +168,34 @@ func TestOpenFollowsResponse(t *testing.T) {
 	}
 }
 
+// A Disconnect of somebody who sees the response reaches the connection, and does not come before it.
+func TestDisconnectDuringUpgrade(t *testing.T) {
+	s := newFakeServer(t, Config{})
+	s.routes[0].app.(*socketApp).cfg.Connect = func(c *Connect) error { c.ID = "users:jo"; return nil }
+	for disconnects := range 3 {
+		c := &fakeConn{keep: true}
+		c.onSend = func() {
+			for range disconnects {
+				if err := s.PushTo("users:jo", "", "news", nil); err != nil {
+					t.Error(err)
+				}
+				s.Disconnect("users:jo")
+			}
+		}
+		next := upgradeFake(t, s, c, "/socket/websocket?vsn=2.0.0")
+		if disconnects == 0 {
+			s.Disconnect("users:jo")
+		}
+		if c.closeCode() != codeGoingAway {
+			t.Errorf("%d times in the handshake: closed with %d, want 1001", disconnects, c.closeCode())
+		}
+		next.OnClose(c, nil)
+		if n := s.Stats().Hub.Topics; n != 0 {
+			t.Errorf("%d times in the handshake: %d topics are left", disconnects, n)
+		}
+	}
+}
+
 // A plain connection that ends while it is being upgraded has no Close without an Open.
 func TestPlainEndsDuringUpgrade(t *testing.T) {
 	for _, dead := range []bool{false, true} {
@@ -180,7 +208,7 @@ func TestPlainEndsDuringUpgrade(t *testing.T) {
 		if dead {
 			c.Close()
 		}
-		k.opened(nil)
+		k.opened()
 		k.OnClose(c, nil)
 		want := "[open close]"
 		if dead {

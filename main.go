@@ -15,10 +15,8 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait for what the first has begun
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	first, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(behind(first, stop), os.Args[1:], os.Stdout, os.Stderr)
 	if status, ok := err.(exitStatus); ok {
 		os.Exit(int(status))
 	}
@@ -26,6 +24,17 @@ func main() {
 		fmt.Fprintln(os.Stderr, "dormouse:", err)
 		os.Exit(1)
 	}
+}
+
+// behind returns a context that ends once first has and stop has returned. So a second Ctrl-C does not wait for what
+// the first has begun, also that of somebody who has just seen it begin.
+func behind(first context.Context, stop func()) context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	context.AfterFunc(first, func() {
+		stop()
+		cancel()
+	})
+	return ctx
 }
 
 // An exitStatus ends the program with it and without a word: all was said.

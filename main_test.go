@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"testing"
 
@@ -17,4 +18,21 @@ func TestMain(m *testing.M) {
 		return
 	}
 	leaktest.Main(m)
+}
+
+// Nothing is begun, and so nothing said of it, while a second Ctrl-C would still be taken for one of the first.
+func TestBehind(t *testing.T) {
+	first, interrupt := context.WithCancel(t.Context())
+	stopping, goOn := make(chan struct{}), make(chan struct{})
+	ctx := behind(first, func() {
+		close(stopping)
+		<-goOn
+	})
+	interrupt()
+	<-stopping
+	if ctx.Err() != nil {
+		t.Error("it ends before the signals are the kernel's again")
+	}
+	close(goOn)
+	<-ctx.Done()
 }

@@ -23,6 +23,7 @@ const slopeFrom = 1000
 func startReport(s *server.Server, period time.Duration, log *slog.Logger) (stop func()) {
 	usr1 := make(chan os.Signal, 1)
 	signal.Notify(usr1, syscall.SIGUSR1)
+	r := reporter{server: s, log: log, base: residentBytes()}
 	done, ended := make(chan struct{}), make(chan struct{})
 	var tick <-chan time.Time
 	if period > 0 {
@@ -31,7 +32,6 @@ func startReport(s *server.Server, period time.Duration, log *slog.Logger) (stop
 	}
 	go func() {
 		defer close(ended)
-		r := reporter{server: s, log: log, base: residentBytes()}
 		for {
 			select {
 			case <-tick:

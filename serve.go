@@ -149,6 +149,7 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) error {
 	mux.Handle("/metrics", metrics.Handler(s))
 	mux.Handle("/", server.ChatPage())
 
+	defer startReport(s, o.reportPeriod, log)() // before it says that it listens, and SIGUSR1 may come
 	l, err := net.Listen("tcp", o.addr)
 	if err != nil {
 		_ = s.Shutdown(context.Background())
@@ -159,7 +160,6 @@ func serve(ctx context.Context, o serveOptions, log *slog.Logger) error {
 	log.Info("listening on "+pageURL(l.Addr()), "engine", o.engine, "descriptors", limit)
 	startChecks(tuning.ThisHost(), o.limits.most, log)
 
-	defer startReport(s, o.reportPeriod, log)()
 	defer collectAtRest(s)()
 	select {
 	case err := <-failed:

@@ -5,10 +5,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"net"
+	"os"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/dormouse-ws/dormouse/server"
 )
@@ -75,6 +79,21 @@ func TestServeEnds(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "shutting down") {
 		t.Errorf("logged %q", log.String())
+	}
+}
+
+// Who has read that it listens can ask for a report.
+func TestServeReportsAtOnce(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	reported := &watched{until: "msg=connections", seen: cancel}
+	listens := &watched{until: "listening on", seen: func() { _ = syscall.Kill(os.Getpid(), syscall.SIGUSR1) }}
+	log := io.MultiWriter(reported, listens)
+	if err := run(ctx, []string{"serve", "--addr", "127.0.0.1:0", "--report", "0s"}, log, log); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(reported.String(), reported.until) {
+		t.Errorf("SIGUSR1 was lost: logged %q", reported.String())
 	}
 }
 

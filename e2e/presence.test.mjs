@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from "node:util";
 import { LongPoll, Presence } from "phoenix";
 
 import { answer, connect, ok, tell } from "./client.mjs";
-import { Inbox, Program, test, use } from "./support.mjs";
+import { Inbox, owned, Program, test, use } from "./support.mjs";
 
 const fixture = await use("fixture");
 let topics = 0;
@@ -174,7 +174,7 @@ test("6.2: entries go with a process that is killed", async (t) => {
   const topic = newTopic();
   const watcher = await enter(t, topic);
   const program = fileURLToPath(new URL("presence.client.mjs", import.meta.url));
-  const child = spawn(process.execPath, [program, `${fixture.ws}/socket`, topic, "u1"], { stdio: "inherit" });
+  const child = owned(spawn(process.execPath, [program, `${fixture.ws}/socket`, topic, "u1"], { stdio: "inherit" }));
   t.after(() => child.kill("SIGKILL"));
   await shows(watcher, { u1: ["a process"] });
   child.kill("SIGKILL");

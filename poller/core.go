@@ -68,6 +68,7 @@ const (
 	stExpired                     // the deadline has come, OnTimeout is yet to be called
 	stServing                     // the reading goroutine is in OnData or OnTimeout; it alone sets this, without mu
 	stEndWaits                    // the end has come to its turn meanwhile
+	stBroken                      // a write had EPIPE; the reading goroutine will say why the end has begun
 )
 
 // An op is what another goroutine asks of the one that reads a connection.
@@ -138,7 +139,7 @@ func (k *core) send(s socket, e *base, p []byte, shared bool) error {
 	} else {
 		n, err := s.transmit(p)
 		if err != nil {
-			k.abortLocked(s, e, err)
+			k.writeFailedLocked(s, e, err)
 			return ErrClosed
 		}
 		if n == len(p) {
@@ -177,7 +178,7 @@ func (k *core) flush(s socket, e *base) (blocked bool) {
 		}
 		n, err := s.transmitv(v)
 		if err != nil {
-			k.abortLocked(s, e, err)
+			k.writeFailedLocked(s, e, err)
 			return false
 		}
 		k.out.took(n)

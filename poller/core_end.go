@@ -1,6 +1,12 @@
 package poller
 
-import "io"
+import (
+	"errors"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
 
 // end is the last task of a connection.
 type end struct {
@@ -85,7 +91,7 @@ func (k *core) lastLocked(s socket, e *base, last []byte) {
 	if k.out == nil {
 		n, err := s.transmit(last)
 		if err != nil {
-			k.abortLocked(s, e, err)
+			k.writeFailedLocked(s, e, err)
 			return
 		}
 		if n == len(last) {
@@ -118,10 +124,29 @@ func (k *core) abortLocked(s socket, e *base, reason error) {
 	s.signal(opDestroy)
 }
 
+// writeFailedLocked resets the connection because of what a write was told.
+//
+// The kernel tells what broke a connection once, and EPIPE whoever asks next: then the reading goroutine has been
+// told, and is on its way to releaseLocked with it.
+func (k *core) writeFailedLocked(s socket, e *base, err error) {
+	if !errors.Is(err, unix.EPIPE) || k.is(stClosing) {
+		k.abortLocked(s, e, err)
+		return
+	}
+	k.setLocked(stClosing | stBroken)
+	k.abortLocked(s, e, nil)
+}
+
 // releaseLocked marks the descriptor as gone; the caller closes it. first is false if it was already.
 func (k *core) releaseLocked(s socket, e *base, reason error) (first bool) {
 	if k.is(stGone) {
 		return false
+	}
+	if k.is(stBroken) {
+		k.clearLocked(stClosing | stBroken) // the end has yet to be queued
+		if reason == nil {
+			reason = os.NewSyscallError("write", unix.EPIPE)
+		}
 	}
 	k.setLocked(stSealed)
 	if k.endLocked(e, reason) {

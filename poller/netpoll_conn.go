@@ -56,9 +56,23 @@ func (c *netpollConn) run() bool             { return c.runTasks(c, &c.e.base) }
 func (c *netpollConn) deadlines() *deadlines { return &c.e.table.at(int(c.slot)).deadlines }
 func (c *netpollConn) finish()               { _ = unix.Shutdown(int(c.fd), unix.SHUT_WR) }
 
-func (c *netpollConn) transmit(p []byte) (int, error) { return written(unix.Write(int(c.fd), p)) }
+func (c *netpollConn) transmit(p []byte) (int, error) {
+	n, err := unix.Write(int(c.fd), p)
+	return written(n, broken(err))
+}
 
-func (c *netpollConn) transmitv(v [][]byte) (int, error) { return written(unix.Writev(int(c.fd), v)) }
+func (c *netpollConn) transmitv(v [][]byte) (int, error) {
+	n, err := unix.Writev(int(c.fd), v)
+	return written(n, broken(err))
+}
+
+// broken is what a write was told, or what is made of it once the library has consumed that.
+func broken(err error) error {
+	if err == unix.EPIPE {
+		return unix.ECONNRESET
+	}
+	return err
+}
 
 // awaitWritable flushes from a goroutine of its own, parked by the runtime's poller: the library waits
 // for writability only while somebody blocks in its Flush, and not at all after the peer's FIN.
@@ -273,6 +287,9 @@ func (c *netpollConn) closeDescriptor() {
 	c.mu.Lock()
 	first, waiter, relay := !c.closed, c.waiter, c.relay
 	c.closed, c.waiter = true, nil
+	if first && relay == nil {
+		c.e.leaves()
+	}
 	if first {
 		unix.Close(int(c.fd))
 	}

@@ -91,9 +91,12 @@ func (b *base) opened() error {
 	return nil
 }
 
-// gone counts a descriptor that was closed or detached, closed an OnClose that has returned.
+// leaves takes a connection out of those that are open, before its peer can see the end of it: a peer that
+// comes back at once is not refused because of itself. gone counts a descriptor that was then closed or
+// detached, closed an OnClose that has returned.
+func (b *base) leaves() { b.counters.open.Add(-1) }
+
 func (b *base) gone() {
-	b.counters.open.Add(-1)
 	b.fds.Done()
 	b.dead(1)
 }
@@ -101,6 +104,7 @@ func (b *base) gone() {
 // gaveAway counts a connection that was detached.
 func (b *base) gaveAway() {
 	b.counters.detached.Add(1)
+	b.leaves()
 	b.gone()
 	b.dead(1)
 }

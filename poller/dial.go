@@ -66,6 +66,7 @@ func (e *Epoll) dial(local netip.Addr, remote netip.AddrPort, h Handler) (*conn,
 // unopened takes back what opened counted, for a connection of which nobody has heard.
 func (b *base) unopened() {
 	b.counters.accepted.Add(-1)
+	b.leaves()
 	b.gone()
 	b.dead(1)
 }

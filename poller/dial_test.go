@@ -209,6 +209,7 @@ func TestDialRefused(t *testing.T) {
 			t.Error("it did not end once and for all")
 		}
 	}
+	eventually(t, "both are counted as closed", func() bool { return e.Stats().Closed == 2 })
 	if s := e.Stats(); s.ClosedByFailure != 2 {
 		t.Errorf("%d closed by failure, want 2", s.ClosedByFailure)
 	}

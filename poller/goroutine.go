@@ -239,6 +239,7 @@ func (c *goConn) destroy(reason error) {
 		_ = unix.SetsockoptLinger(int(c.fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	}
 	c.leaveTable()
+	c.e.leaves()
 	c.nc.Close()
 	c.e.gone()
 }

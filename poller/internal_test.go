@@ -310,6 +310,27 @@ func (c *countdown) run() bool {
 	return true
 }
 
+// An asked error looks around when somebody wants to know what it is.
+type asked struct{ look func() }
+
+func (asked) Error() string { return "asked" }
+
+func (e asked) Is(error) bool { e.look(); return false }
+
+// Who sees that a connection has closed sees why.
+func TestReasonIsCountedFirst(t *testing.T) {
+	var c counters
+	times := 0
+	c.closed(asked{func() {
+		if times++; c.closedAll.Load() != 0 {
+			t.Error("it is counted as closed, and not why")
+		}
+	}})
+	if times == 0 || c.closedAll.Load() != 1 || c.failed.Load() != 1 {
+		t.Errorf("closed %d, by failure %d; asked %d times", c.closedAll.Load(), c.failed.Load(), times)
+	}
+}
+
 // With one worker, connections that have more to do take turns.
 func TestWorkersTakeTurns(t *testing.T) {
 	w, err := newWorkers(1, 0)

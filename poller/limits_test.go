@@ -138,6 +138,7 @@ func TestWriteTimeout(t *testing.T) {
 		if d := time.Since(begun); d < 40*time.Millisecond {
 			t.Errorf("closed after %v", d)
 		}
+		eventually(t, "it is counted as closed", func() bool { return r.Stats().Closed == 1 })
 		if s := r.Stats(); s.WriteTimeouts != 1 {
 			t.Errorf("WriteTimeouts is %d, want 1", s.WriteTimeouts)
 		}

@@ -82,6 +82,7 @@ func (l *loop) destroy(c *conn, reason error) {
 		_ = unix.SetsockoptLinger(int(c.fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	}
 	l.e.table.at(int(c.fd)).clear() // before close(2): the next owner may come at once
+	l.e.leaves()
 	unix.Close(int(c.fd))
 	l.e.gone()
 }

@@ -104,7 +104,8 @@ func (c *memConn) endTurn() (work bool) {
 			continue
 		}
 		c.turn.And(^(t & turnOps))
-		if t&(1<<opRead) != 0 && c.readHeld() && c.turn.Load()&turnEOF != 0 {
+		// The FIN of before readHeld: behind one that has come since may stand bytes that are held since.
+		if t&(1<<opRead) != 0 && c.readHeld() && t&turnEOF != 0 {
 			c.close(c, &c.e.base, io.EOF)
 		}
 		if t&(1<<opTimeout) != 0 {
@@ -188,6 +189,7 @@ func (c *memConn) destroy() {
 	}
 	c.e.table.at(int(c.slot)).clear()
 	c.e.numbers.giveBack(c.slot)
+	c.e.leaves()
 	c.peer.Closed()
 	c.e.gone()
 }

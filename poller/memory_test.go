@@ -61,10 +61,7 @@ func forEachMemory(t *testing.T, f func(t *testing.T, start func(poller.Config) 
 				t.Cleanup(func() {
 					ctx, cancel := context.WithTimeout(context.Background(), patience)
 					defer cancel()
-					err := e.Shutdown(ctx)
-					if s := e.Stats(); s.Open != 0 || s.Accepted != s.Closed {
-						t.Errorf("after Shutdown (%v): %+v", err, s)
-					}
+					settled(t, e.Stats, e.Shutdown(ctx))
 				})
 				return e
 			})

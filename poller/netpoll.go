@@ -102,6 +102,7 @@ func (c *netpollConn) registerLocked() error {
 		c.releaseLocked(c, &c.e.base, err) // the library has closed the descriptor
 		c.closed = true
 		c.leaveTable()
+		c.e.leaves()
 		c.e.gone()
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 
 // Stats are an engine's counters since it started, but for Open, Backlog and Active, which say how it is now.
 type Stats struct {
-	Open     int64 // connections whose descriptor is open
+	Open     int64 // connections whose descriptor is open, and not about to be closed
 	Accepted int64 // connections opened, attached ones included
 	Closed   int64 // connections whose OnClose has returned
 	Detached int64 // connections given away by Detach
@@ -35,8 +35,8 @@ type counters struct {
 	stale                                            atomic.Int64
 }
 
+// closed counts why before that: who sees a connection counted sees its reason counted.
 func (c *counters) closed(reason error) {
-	c.closedAll.Add(1)
 	switch {
 	case reason == nil:
 	case errors.Is(reason, io.EOF):
@@ -48,13 +48,14 @@ func (c *counters) closed(reason error) {
 	default:
 		c.failed.Add(1)
 	}
+	c.closedAll.Add(1)
 }
 
 // Stats implements Engine for every engine that embeds base.
 func (b *base) Stats() Stats {
 	c := &b.counters
-	s := Stats{
-		Open: c.open.Load(), Accepted: c.accepted.Load(), Closed: c.closedAll.Load(), Detached: c.detached.Load(),
+	s := Stats{ // in the order in which they are read: who is counted as closed is in what follows
+		Closed: c.closedAll.Load(), Detached: c.detached.Load(), Open: c.open.Load(), Accepted: c.accepted.Load(),
 		ClosedByPeer: c.byPeer.Load(), WriteTimeouts: c.writeTimeouts.Load(),
 		SlowConsumers: c.slow.Load(), ClosedByFailure: c.failed.Load(),
 		OverLimit: c.overLimit.Load(), AcceptErrors: c.acceptErrors.Load(),

@@ -77,12 +77,21 @@ func (r *rig) stop(within time.Duration) (err error) {
 		if got := <-r.served; got != poller.ErrShutdown {
 			r.t.Errorf("Serve returned %v, want ErrShutdown", got)
 		}
-		s := r.Stats()
-		if s.Open != 0 || s.Accepted != s.Closed+s.Detached {
-			r.t.Errorf("after Shutdown (%v): %+v", err, s)
-		}
+		settled(r.t, r.Stats, err)
 	})
 	return err
+}
+
+// settled checks that nothing is left open after Shutdown. One that did not wait for all leaves workers on their
+// way out of OnClose.
+func settled(t testing.TB, stats func() poller.Stats, shutdown error) {
+	t.Helper()
+	all := func() bool { s := stats(); return s.Open == 0 && s.Accepted == s.Closed+s.Detached }
+	if shutdown != nil {
+		eventually(t, "every OnClose has returned", all)
+	} else if !all() {
+		t.Errorf("after Shutdown: %+v", stats())
+	}
 }
 
 func (r *rig) dial() peerConn {

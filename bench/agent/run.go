@@ -48,8 +48,9 @@ func newRun(w http.ResponseWriter) *run {
 	return u
 }
 
-// carryOut runs the generator until it has ended, and returns why it ended early, if it did.
-func (u *run) carryOut(ctx context.Context, g bench.Generator, cfg bench.Config) error {
+// carryOut runs the generator until it has ended, and returns why it ended early, if it did. over is called before
+// the conductor is told.
+func (u *run) carryOut(ctx context.Context, g bench.Generator, cfg bench.Config, over func()) error {
 	defer u.alive.Stop()
 	defer u.end(nil)
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -58,6 +59,7 @@ func (u *run) carryOut(ctx context.Context, g bench.Generator, cfg bench.Config)
 
 	u.say(line{Hello: &hello{Protocol: protocol, Run: u.id}})
 	outcome, err := g.Generate(ctx, cfg, u, func(t bench.Tick) { u.say(line{Tick: &t}) })
+	over()
 	if err == nil && outcome == nil {
 		err = errors.New("the generator ended without an outcome")
 	}

@@ -153,11 +153,11 @@ func (a *agent) begin(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusConflict, errors.New("it has another run to carry out; it takes one at a time"))
 		return
 	}
-	defer a.leave()
+	defer a.leave(u)
 	ctx, cancel := context.WithTimeoutCause(r.Context(), a.MaxRun, fmt.Errorf("the run took longer than the agent's --max-run, %v", a.MaxRun))
 	defer cancel()
 	a.Log.Info("run begins", "from", r.RemoteAddr, "scenario", cfg.Scenario, "targets", hosts(cfg.URLs), "connections", cfg.Connections)
-	err = u.carryOut(ctx, a.generator(), cfg)
+	err = u.carryOut(ctx, a.generator(), cfg, func() { a.leave(u) })
 	a.Log.Info("run ended", "from", r.RemoteAddr, "err", err)
 }
 
@@ -237,10 +237,13 @@ func (a *agent) take(w http.ResponseWriter) *run {
 	return a.run
 }
 
-func (a *agent) leave() {
+// leave ends u, if it is under way. A conductor may have the next run as soon as it has heard of the end.
+func (a *agent) leave(u *run) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.run = nil
+	if a.run == u {
+		a.run = nil
+	}
 }
 
 // order passes on what the conductor of the run under way says.

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
@@ -203,6 +205,50 @@ func TestOneRun(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) { // the latter if the agent has not answered yet
 		t.Error(err)
+	}
+}
+
+// An eager is a conductor that has seen each line as soon as it was written.
+type eager struct {
+	*httptest.ResponseRecorder
+	sees func(line string)
+}
+
+func (e eager) Write(b []byte) (int, error) {
+	e.sees(string(b))
+	return e.ResponseRecorder.Write(b)
+}
+
+// TestNextRun holds that an agent is free for the next run once it has said what came of the last, or why it failed.
+func TestNextRun(t *testing.T) {
+	var fails error
+	allow, err := parseAllow(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &agent{allow: allow, resolve: lookup, Options: Options{MaxRun: defaultMaxRun, Log: slog.New(slog.DiscardHandler), Generator: generator(
+		func(context.Context, bench.Config, bench.Meeting, func(bench.Tick)) (*bench.Outcome, error) {
+			return &bench.Outcome{}, fails
+		})}}
+	cfg := config(t)
+	begin := func(sees func(string)) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		a.begin(eager{w, sees}, request(t, "agent:9900", hello{Protocol: protocol, Config: &cfg}))
+		return w
+	}
+	for _, fails = range []error{nil, errors.New("no such target")} {
+		runs := 0
+		begin(func(line string) {
+			if !strings.Contains(line, `"hello":{`) && runs == 0 {
+				runs++
+				if w := begin(func(string) {}); w.Code != http.StatusOK {
+					t.Errorf("the next run behind %s: %d %s", line, w.Code, w.Body)
+				}
+			}
+		})
+		if runs != 1 || a.run != nil {
+			t.Errorf("%d runs behind the first; is one under way: %t", runs, a.run != nil)
+		}
 	}
 }
 

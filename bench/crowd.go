@@ -33,8 +33,8 @@ type crowd struct {
 	rooms      []*room
 	counts     counters
 	handshakes handshakeQueue
-	pending    atomic.Int64 // users on their way into their topic
-	awaiting   atomic.Int64 // requests without an answer
+	pending    atomic.Int64 // users on their way into their topic, until that is counted
+	awaiting   atomic.Int64 // requests without an answer, until that is counted
 	latency    [latencies]recorder
 	deliver    atomic.Int32 // which recorder the times of deliveries go to
 

@@ -24,6 +24,7 @@ type hostile struct {
 	tls   *tls.Config   // nil: plain
 	chaos float64       // how likely it misbehaves, at each upgrade and each message
 	delay time.Duration // how long everything is on its way to the users
+	seed  uint64        // of the run, if sessions are to be numbered by its users and not in the order of the connects
 
 	// allow says whether a join is accepted, push handles a message instead of the server if it
 	// returns true, and drop says whether a broadcast is withheld from a session; nil: never. They are
@@ -48,7 +49,7 @@ type hostile struct {
 // A session is one connection of a user.
 type session struct {
 	hostile *hostile
-	number  int // in the order of the connects, from 1
+	number  int // in the order of the connects, or of the users whose first connect it is; from 1
 	raw     net.Conn
 	conn    net.Conn // raw, or what is inside of its TLS
 	query   string   // of the upgrade's URL
@@ -194,6 +195,7 @@ func (s *session) serve() {
 		return
 	}
 	s.query = req.URL.RawQuery
+	s.identify(req.Header.Get("Sec-WebSocket-Key"))
 	if h.misbehaves() {
 		s.spoilUpgrade()
 		return
@@ -225,6 +227,21 @@ func (s *session) serve() {
 			if err := json.Unmarshal(f.Payload, &m); err != nil || !s.handle(&m) {
 				return
 			}
+		}
+	}
+}
+
+// identify numbers the session by its user, if it is to be. Users may be accepted in another order than they dial.
+func (s *session) identify(key string) {
+	h := s.hostile
+	if h.seed == 0 {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for user := range uint32(100) { // more than any such run has
+		if k := upgradeKey(h.seed, user, 1); string(k[:]) == key {
+			s.number = int(user) + 1
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 func runSlow(t *testing.T, ctx context.Context, act func(map[int]*session)) (*hostile, *Outcome) {
 	t.Helper()
 	came := 0
-	h := &hostile{}
+	h := &hostile{seed: 1}
 	h.push = func(*session, *message) bool {
 		if came++; came == 30 {
 			act(h.numbered())
@@ -25,7 +25,7 @@ func runSlow(t *testing.T, ctx context.Context, act func(map[int]*session)) (*ho
 	}
 	startHostile(t, h)
 	c, o := generateCrowd(t, ctx, Config{
-		Scenario: "slow", URLs: []string{h.url()}, Connections: 10, Slow: 0.3, Plateau: -1,
+		Scenario: "slow", Seed: h.seed, URLs: []string{h.url()}, Connections: 10, Slow: 0.3, Plateau: -1,
 		Rate: 40, Duration: 2 * time.Second, Settle: 2 * time.Second, Size: 100,
 	})
 	disperse(t, c)
@@ -94,7 +94,7 @@ func TestSlowHeartbeat(t *testing.T) {
 	var stopped atomic.Bool
 	var beats [11]atomic.Int64 // by session, of those who have stopped reading
 	enough := make(chan struct{}, 1)
-	h := &hostile{beat: func(s *session) {
+	h := &hostile{seed: 1, beat: func(s *session) {
 		const most = 3 // before, up to two may have been on their way
 		if !stopped.Load() || s.number < 8 || beats[s.number].Add(1) < most {
 			return
@@ -120,8 +120,9 @@ func TestSlowHeartbeat(t *testing.T) {
 	}
 	startHostile(t, h)
 	c, _ := generateCrowd(t, t.Context(), Config{
-		Scenario: "slow", URLs: []string{h.url()}, Connections: 10, Slow: 0.3, Plateau: -1,
-		Rate: 40, Duration: 2 * time.Second, Settle: 2 * time.Second, Heartbeat: 100 * time.Millisecond,
+		Scenario: "slow", Seed: h.seed, URLs: []string{h.url()}, Connections: 10, Slow: 0.3, Plateau: -1,
+		Rate: 40, Duration: 2 * time.Second, Settle: 2 * time.Second,
+		Heartbeat: time.Second, // the second, which ends who has no answer to the first, is of when they have stopped
 	})
 	disperse(t, c)
 }

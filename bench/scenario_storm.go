@@ -42,10 +42,10 @@ func (s *storm) drop(ctx context.Context, c *crowd) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Duration)
 	defer cancel()
 	s.at = c.now()
+	s.on.Store(true) // before anybody is counted: who is lost meanwhile comes back as well
+	defer s.on.Store(false)
 	s.total = int64(s.eachJoined(c, func(u *user) { s.dropped[u.index] = s.at }))
 	s.away.Store(s.total)
-	s.on.Store(true)
-	defer s.on.Store(false)
 	kept := make(chan struct{})
 	go func() {
 		defer close(kept)

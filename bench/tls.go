@@ -147,7 +147,9 @@ func (l *tlsLink) OnData(c poller.Conn, data []byte) int {
 		l.in = data
 	case tlsHandshake:
 		l.in = append(l.in, data...)
-		l.wake.Signal()
+		if l.wake != nil { // else the handshake has ended with the connection, and this came just before
+			l.wake.Signal()
+		}
 	}
 	waiting := len(l.in)
 	l.mu.Unlock()

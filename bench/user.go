@@ -182,12 +182,12 @@ func (u *user) endLocked(err error) {
 	if u.state == absent || u.state == ending {
 		return
 	}
-	u.crowd.outLocked(u, err == nil)
-	u.flags |= asked
 	if err != nil {
 		u.crowd.fail(err)
 		u.crowd.counts.lost.Add(1)
 	}
+	u.crowd.outLocked(u, err == nil)
+	u.flags |= asked
 	u.state = ending
 	u.link.Abort(err)
 }
@@ -233,8 +233,8 @@ func (u *user) OnTimeout(poller.Conn) {
 	case joined:
 		if u.await != 0 {
 			u.await = 0
-			u.crowd.awaiting.Add(-1)
 			u.crowd.fail(errReplyTimeout)
+			u.crowd.awaiting.Add(-1)
 			u.crowd.script.answered(u)
 		}
 	case ending:
@@ -250,8 +250,8 @@ func (u *user) OnClose(_ poller.Conn, reason error) {
 	c.counts.open.Add(-1)
 	c.counts.closed.Add(1)
 	if u.flags&asked == 0 {
-		c.outLocked(u, false)
 		c.endedLocked(u, u.lostLocked(reason))
+		c.outLocked(u, false)
 	}
 	u.settleLocked()
 	u.state, u.link, u.await, u.beat = absent, nil, 0, 0

@@ -160,8 +160,8 @@ func (u *user) closeLocked(p frame.Part) {
 	if err == nil {
 		err = &closeError{code: uint16(code), reason: string(reason)}
 	}
-	u.crowd.outLocked(u, false)
 	u.crowd.endedLocked(u, err)
+	u.crowd.outLocked(u, false)
 	u.flags |= asked
 	u.state = ending
 	s := scratches.Get().(*scratch)
@@ -208,8 +208,8 @@ func (u *user) replyLocked(m inbound) {
 		u.link.SetDeadline(0)
 		if m.status != statusOK {
 			u.state = upgraded
-			u.settleLocked()
 			c.fail(&joinError{reason: string(m.payload)})
+			u.settleLocked()
 			c.script.refused(u)
 			return
 		}
@@ -236,7 +236,6 @@ func (u *user) answeredLocked(payload []byte, ok bool) {
 		return // something that the server says by itself
 	}
 	u.await = 0
-	c.awaiting.Add(-1)
 	u.link.SetDeadline(0)
 	if !ok || !marked {
 		c.fail(errWrongAnswer)
@@ -244,6 +243,7 @@ func (u *user) answeredLocked(payload []byte, ok bool) {
 		c.counts.answered.Add(1)
 		c.latency[atEcho].record(u, c.now()-u.due)
 	}
+	c.awaiting.Add(-1)
 	c.script.answered(u)
 }
 
@@ -261,17 +261,17 @@ func (u *user) channelEndLocked(m inbound, event string) {
 		return
 	}
 	c := u.crowd
+	if event == "phx_error" {
+		c.fail(errChannelCrashed)
+	} else {
+		c.fail(errChannelClosed)
+	}
 	if u.state == joined {
 		c.exitLocked(u, false)
 	}
 	u.state, u.await = upgraded, 0
 	u.settleLocked()
 	u.link.SetDeadline(0)
-	if event == "phx_error" {
-		c.fail(errChannelCrashed)
-	} else {
-		c.fail(errChannelClosed)
-	}
 	c.script.refused(u)
 }
 
@@ -279,10 +279,10 @@ func (u *user) channelEndLocked(m inbound, event string) {
 func (u *user) joinedLocked() {
 	c := u.crowd
 	u.state, u.tries = joined, 0
-	u.settleLocked()
 	c.counts.joins.Add(1)
 	c.counts.joined.Add(1)
 	c.enterLocked(u)
+	u.settleLocked()
 	c.script.joined(u)
 }
 

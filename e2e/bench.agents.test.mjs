@@ -188,6 +188,7 @@ describe("agents", { concurrency: 3 }, () => {
 
     run.kill("SIGKILL");
     await server.until(({ open }) => open === 0, "the end of all users");
+    for (const each of agents) await each.says(/run ended/); // which comes behind that of its users
     worked(await bench(t, "connect", "--url", server.ws, ...quick, "--hold", "100ms", ...conduct(agents)));
   });
 

@@ -67,7 +67,7 @@ func (t *topic) check(quiet bool) error {
 			continue
 		}
 		n++
-		if sub := s.subscription(); sub.topic != t || sub.at != i+1 {
+		if sub := s.subscription(); sub.topic.Load() != t || sub.at != i+1 {
 			return fmt.Errorf("slot %d: its subscriber believes %d", i, sub.at)
 		}
 	}

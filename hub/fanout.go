@@ -102,7 +102,7 @@ func deliver(buf []Subscriber, m *Message) (n int) {
 
 // slotIn returns the slot of s in t, or noSlot. The lock of t's shard must be held.
 func (s *Subscription) slotIn(t *topic) uint32 {
-	if s == nil || s.topic != t {
+	if s == nil || s.topic.Load() != t {
 		return noSlot
 	}
 	return s.at - 1 // noSlot if s.at is 0

@@ -35,10 +35,8 @@ func (h *Hub) Subscribe(topic string, s Subscriber) {
 // many are on the topic. A message may still arrive after it: see the promises of this package.
 func (h *Hub) Unsubscribe(s Subscriber) bool {
 	sub := s.subscription()
-	if sub.topic == nil {
-		return false
-	}
-	return h.shard(sub.topic.hash).unsubscribe(sub)
+	t := sub.topic.Load()
+	return t != nil && h.shard(t.hash).unsubscribe(sub)
 }
 
 // Replace puts s, which must be on no topic, in the place of old and reports whether old was on one. Nobody misses
@@ -49,10 +47,8 @@ func (h *Hub) Replace(old, s Subscriber) bool {
 		panic("hub: already subscribed, to " + s.subscription().Topic())
 	}
 	sub := old.subscription()
-	if sub.topic == nil {
-		return false
-	}
-	return h.shard(sub.topic.hash).replace(sub, s)
+	t := sub.topic.Load()
+	return t != nil && h.shard(t.hash).replace(sub, s)
 }
 
 // Broadcast delivers m to all subscribers of m.Topic and returns how many that were.
@@ -60,7 +56,7 @@ func (h *Hub) Broadcast(m *Message) int {
 	return h.fanout(m, nil)
 }
 
-// BroadcastFrom is Broadcast without delivery to from, which need not be on the topic.
+// BroadcastFrom is Broadcast without delivery to from, which need not be on the topic, and may come meanwhile.
 func (h *Hub) BroadcastFrom(from Subscriber, m *Message) int {
 	return h.fanout(m, from.subscription())
 }
@@ -102,10 +98,11 @@ func (h *Hub) Stats() Stats {
 }
 
 func (h *Hub) subscribed(s *Subscription) bool {
-	if s.topic == nil {
+	t := s.topic.Load()
+	if t == nil {
 		return false
 	}
-	sh := h.shard(s.topic.hash)
+	sh := h.shard(t.hash)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	return s.at != 0

@@ -35,7 +35,7 @@ func (sh *shard) subscribe(hash uint32, name string, s Subscriber) {
 		t = &topic{name: strings.Clone(name), hash: hash}
 		sh.topics.insert(t)
 	}
-	s.subscription().topic = t
+	s.subscription().topic.Store(t)
 	t.add(s)
 	sh.subscriptions++
 	sh.mu.Unlock()
@@ -47,11 +47,12 @@ func (sh *shard) unsubscribe(s *Subscription) bool {
 	if s.at == 0 {
 		return false
 	}
-	s.topic.remove(s.at - 1)
+	t := s.topic.Load()
+	t.remove(s.at - 1)
 	s.at = 0
 	sh.subscriptions--
-	if s.topic.count() == 0 {
-		sh.topics.remove(s.topic)
+	if t.count() == 0 {
+		sh.topics.remove(t)
 	}
 	return true
 }
@@ -63,8 +64,9 @@ func (sh *shard) replace(old *Subscription, s Subscriber) bool {
 	if old.at == 0 {
 		return false
 	}
-	s.subscription().topic = old.topic
-	old.topic.put(s, old.at-1)
+	t := old.topic.Load()
+	s.subscription().topic.Store(t)
+	t.put(s, old.at-1)
 	old.at = 0
 	return true
 }

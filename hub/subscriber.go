@@ -1,5 +1,7 @@
 package hub
 
+import "sync/atomic"
+
 // A Subscriber hears what is broadcast to its topic. Only a type that embeds a [Subscription] can be
 // one; it has room for one topic, so whoever is to hear several has a subscriber for each.
 type Subscriber interface {
@@ -17,20 +19,22 @@ type Subscriber interface {
 // topic. It must not be copied once used.
 //
 // Subscribe for one subscriber, or Replace by it, must not run at the same time as any other call for it.
-// Unsubscribe, Replace of it and Topic may, with each other and with broadcasts.
+// Unsubscribe, Replace of it, Topic and BroadcastFrom it may, with each other and with broadcasts; and BroadcastFrom it
+// with the call by which it is on a topic for the first time.
 type Subscription struct {
 	_     noCopy
-	topic *topic // set by Subscribe, and kept after Unsubscribe for the name
-	at    uint32 // slot in topic, plus one; 0: not subscribed. The lock of topic's shard protects it.
+	topic atomic.Pointer[topic] // set by Subscribe, and kept after Unsubscribe for the name
+	at    uint32                // slot in topic, plus one; 0: not subscribed. The lock of topic's shard protects it.
 }
 
 // Topic returns the name of the topic that was last subscribed to, also after Unsubscribe, or "" if
 // there was none. The string is one for all subscribers of the topic: they need no copy of it.
 func (s *Subscription) Topic() string {
-	if s.topic == nil {
+	t := s.topic.Load()
+	if t == nil {
 		return ""
 	}
-	return s.topic.name
+	return t.name
 }
 
 func (s *Subscription) subscription() *Subscription { return s }

@@ -18,7 +18,7 @@ func TestTopicSettles(t *testing.T) {
 		var on []*slotted
 		join := func() {
 			on = append(on, &slotted{})
-			on[len(on)-1].topic = tp
+			on[len(on)-1].topic.Store(tp)
 			tp.add(on[len(on)-1])
 		}
 		leave := func(i int) {

@@ -15,11 +15,11 @@ func (s *Server) BroadcastFrom(from Handle, topic, event string, payload any) er
 	if err != nil {
 		return err
 	}
-	if from.ch == nil || from.ch.state.Load()&channelJoined == 0 {
-		s.hub.Broadcast(m) // a channel whose join is under way is on no topic yet
+	if from.ch == nil {
+		s.hub.Broadcast(m)
 		return nil
 	}
-	s.hub.BroadcastFrom(from.ch, m)
+	s.hub.BroadcastFrom(from.ch, m) // its join may be under way
 	return nil
 }
 

@@ -179,6 +179,41 @@ func TestServerBroadcastFrom(t *testing.T) {
 	}
 }
 
+// A channel does not hear its own broadcast either if it is joined in the midst of that.
+func TestServerBroadcastFromWhileJoining(t *testing.T) {
+	handles, gate := make(chan server.Handle, 1), make(chan bool)
+	srv := servertest.Start(t, mount(script{join: func(c *server.Context, _ server.Payload) error {
+		handles <- c.Handle()
+		<-gate
+		return nil
+	}}))
+	under, goOn := make(chan bool), make(chan bool)
+	defer srv.Stage("room:1", func() {
+		under <- true
+		<-goOn
+	})()
+	const others = 2 * 256 // slots that are looked at later than the first
+	var leave func()
+	for range others {
+		leave = srv.Stage("room:1", func() {})
+		defer leave()
+	}
+	c := srv.Dial(wsPath)
+	c.Send(`["1","1","room:1","phx_join",{}]`)
+	h := await(t, handles, "handle")
+	done := make(chan error)
+	go func() { done <- srv.BroadcastFrom(h, "room:1", "news", nil) }()
+	await(t, under, "a broadcast")
+	leave() // the one who comes has this place
+	gate <- true
+	c.Expect(`["1","1","room:1","phx_reply",{"status":"ok","response":{}}]`)
+	close(goOn)
+	if err := await(t, done, "end of the broadcast"); err != nil {
+		t.Error(err)
+	}
+	c.ExpectNothing()
+}
+
 // Section 3.9: on the long-poll transport too a push reaches an id, and a disconnect ends the session (5.6).
 func TestLongPollByID(t *testing.T) {
 	for _, engine := range poller.Names() {

@@ -19,6 +19,7 @@ type exchange struct {
 	session  *pollSession
 	claimed  atomic.Bool // the answer is somebody's to give: of a message, the window, or the session's end
 	answered atomic.Bool
+	pausing  atomic.Bool // the connection is paused until the answer is out; who takes this back resumes it
 	waits    atomic.Bool // it is one of Stats.PollsWaiting
 	status   uint16      // of the answer of a POST; whoever has claimed it says it
 	post     bool
@@ -29,6 +30,7 @@ type exchange struct {
 // a POST.
 func (p *pollSession) await(c poller.Conn, post, last, paused bool) *exchange {
 	x := &exchange{conn: c, session: p, post: post, last: last}
+	x.pausing.Store(post)
 	if !post {
 		x.waits.Store(true)
 		p.server().polls.waits.Add(1)
@@ -70,8 +72,9 @@ func (x *exchange) OnTimeout(c poller.Conn) {
 func (x *exchange) OnData(c poller.Conn, data []byte) int {
 	if !x.answered.Load() {
 		c.Pause()
+		x.pausing.Store(true)
 		if x.answered.Load() {
-			c.Resume() // answer has passed by before Pause
+			x.resume() // answer has passed by before
 		}
 		return 0
 	}
@@ -83,8 +86,8 @@ func (x *exchange) OnData(c poller.Conn, data []byte) int {
 // OnClose implements poller.Handler.
 func (x *exchange) OnClose(poller.Conn, error) {
 	x.claim()
-	x.waitsNoMore()
 	x.session.unpark(x)
+	x.waitsNoMore()
 }
 
 func (x *exchange) waitsNoMore() {
@@ -108,6 +111,14 @@ func (x *exchange) answer() {
 	}
 	x.answered.Store(true)
 	if goesOn {
+		x.resume()
+	}
+}
+
+// resume undoes the exchange's own pause. That of the next request, which may come as soon as there is an answer, is
+// not undone: what follows that request would be answered before it.
+func (x *exchange) resume() {
+	if x.pausing.CompareAndSwap(true, false) {
 		x.conn.Resume()
 	}
 }

@@ -58,7 +58,8 @@ func (g *greeter) OnTimeout(c poller.Conn) {
 		c.Close() // it has said nothing, and is owed nothing
 		return
 	}
-	refuse(c, &httpError{408, "the request head did not come in time"})
+	// A task may have the guest, so this is not refuse.
+	c.CloseWith(appendRefusal(nil, 408, "", "the request head did not come in time\n"))
 }
 
 // OnClose implements poller.Handler.
@@ -137,6 +138,8 @@ func (s *Server) handOver(c poller.Conn, data []byte) (done bool) {
 		c.CloseWith(appendRefusal(nil, 503, retryLater(), "too many HTTP connections\n"))
 		return true
 	}
+	s.handed.moving.Add(1) // before the engine lets go, for which its Shutdown waits
+	defer s.handed.moving.Done()
 	nc, err := c.Detach()
 	if err != nil {
 		s.handed.cancel()

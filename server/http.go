@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -21,6 +22,8 @@ type handover struct {
 	once  sync.Once
 	open  atomic.Int64
 	limit int64
+
+	moving sync.WaitGroup // calls that have a connection which neither the engine nor net/http knows
 }
 
 func newHandover(limit int) *handover {
@@ -64,6 +67,24 @@ func (h *handover) Close() error   { h.close(); return nil }
 func (h *handover) close() {
 	h.once.Do(func() { close(h.done) })
 	h.drain()
+}
+
+// wait returns when no connection is on its way, or ctx ends. The engine and net/http have been shut down.
+func (h *handover) wait(ctx context.Context) error { return waitFor(ctx, &h.moving) }
+
+// waitFor returns when nobody is left in g, or ctx ends.
+func waitFor(ctx context.Context, g *sync.WaitGroup) error {
+	done := make(chan struct{})
+	go func() {
+		g.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (h *handover) drain() {
@@ -163,6 +184,8 @@ func target(r *http.Request) string {
 }
 
 func (s *Server) giveBack(w http.ResponseWriter, r *http.Request) error {
+	s.handed.moving.Add(1) // before net/http lets go, for which its Shutdown waits
+	defer s.handed.moving.Done()
 	r.RequestURI = target(r)
 	headBytes, err := httputil.DumpRequest(r, false)
 	if err != nil {

@@ -3,6 +3,9 @@ package server_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -121,6 +124,74 @@ func TestShutdownGivesUp(t *testing.T) {
 	await(t, gate, "end of the request's context")
 	if err := <-served; err != http.ErrServerClosed {
 		t.Errorf("Serve: %v", err)
+	}
+}
+
+// A slowEngine takes its time for a connection that net/http gives back.
+type slowEngine struct {
+	poller.Engine
+	asked, gate chan bool
+}
+
+func (e *slowEngine) Attach(nc net.Conn, h poller.Handler, early []byte) error {
+	e.asked <- true
+	<-e.gate
+	return e.Engine.Attach(nc, h, early)
+}
+
+// A slowHandler takes its time for one that it gives to net/http.
+type slowHandler struct {
+	poller.Handler
+	engine *slowEngine
+}
+
+func (h slowHandler) OnData(c poller.Conn, data []byte) int {
+	return h.Handler.OnData(slowConn{c, h.engine}, data)
+}
+
+type slowConn struct {
+	poller.Conn
+	engine *slowEngine
+}
+
+func (c slowConn) Detach() (net.Conn, error) {
+	nc, err := c.Conn.Detach()
+	c.engine.asked <- true
+	<-c.engine.gate
+	return nc, err
+}
+
+// Shutdown waits for a connection that neither net/http nor the engine knows at the moment.
+func TestShutdownWaitsForWhatIsHandedOver(t *testing.T) {
+	for _, back := range []bool{false, true} {
+		t.Run(fmt.Sprint("back ", back), func(t *testing.T) {
+			e := &slowEngine{asked: make(chan bool), gate: make(chan bool)}
+			cfg := limited(server.Limits{})
+			cfg.NewEngine = func(pc poller.Config) (_ poller.Engine, err error) {
+				if accept := pc.Accept; !back {
+					pc.Accept = func(c poller.Conn) poller.Handler { return slowHandler{accept(c), e} }
+				}
+				e.Engine, err = poller.New("goroutine", pc) // others wait for OnData by themselves
+				return e, err
+			}
+			srv := servertest.Start(t, cfg)
+			c := dialFrom(t, srv, here)
+			writeText(t, c, request("/"))
+			if back {
+				c.answer()
+				writeText(t, c, upgrade(handshake))
+			}
+			await(t, e.asked, "the connection")
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+			defer cancel()
+			if err := srv.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Shutdown: %v, and a connection is left", err)
+			}
+			close(e.gate)
+			if b, _ := io.ReadAll(c); len(b) > 0 {
+				t.Errorf("received %q", b)
+			}
+		})
 	}
 }
 

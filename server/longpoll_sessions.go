@@ -54,6 +54,13 @@ func (ps *polls) find(id pollID) *pollSession {
 	return ps.sessions[id]
 }
 
+// count returns how many can be found.
+func (ps *polls) count() int {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return len(ps.sessions)
+}
+
 func (ps *polls) forget(id pollID) {
 	ps.mu.Lock()
 	delete(ps.sessions, id)

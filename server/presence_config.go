@@ -141,17 +141,7 @@ func (ps *presences) close(ctx context.Context) error {
 	if idle {
 		return nil
 	}
-	done := make(chan struct{})
-	go func() {
-		ps.tasks.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return waitFor(ctx, &ps.tasks)
 }
 
 func (ps *presences) stats() (st hub.PresenceStats) {

@@ -109,9 +109,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.handed.close()
 	if herr := s.http.Shutdown(ctx); herr != nil {
 		_ = s.http.Close()
-		if err == nil {
-			err = herr
-		}
+		return cmp.Or(err, herr)
+	}
+	if err == nil { // else something may still run
+		err = s.handed.wait(ctx)
 	}
 	return err
 }
@@ -176,7 +177,7 @@ func (s *Server) Stats() Stats {
 	c := &s.counters
 	var sessions, waiting int64
 	if s.polls != nil {
-		sessions, waiting = s.polls.engine.Stats().Open, s.polls.waits.Load()
+		sessions, waiting = int64(s.polls.count()), s.polls.waits.Load()
 	}
 	return Stats{
 		Engine: s.engine.Stats(), Hub: s.hub.Stats(),

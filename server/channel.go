@@ -174,9 +174,13 @@ func (ch *channel) end(err error) {
 
 // stop ends the channel in good order: what Leave pushes comes after phx_close (section 3.4).
 func (ch *channel) stop(reason error) {
-	s := ch.socket
-	s.part(ch)
-	s.pushClose(ch.rawJoinRef(), ch.Topic())
+	ch.socket.part(ch)
+	ch.parted(reason)
+}
+
+// parted is what is left to do then when the channel is off the socket.
+func (ch *channel) parted(reason error) {
+	ch.socket.pushClose(ch.rawJoinRef(), ch.Topic())
 	ch.terminate(reason)
 }
 

@@ -157,10 +157,10 @@ func (b *batches) close(w *wsConn) {
 		b.round, b.closed = b.round+1, 0
 		d.wait(b.ctx, b.srv.cfg.Drain.Interval)
 	}
-	w.close(codeServiceRestart, "")
 	b.closed++
 	d.closed.Add(1)
 	d.left.Add(-1)
+	w.close(codeServiceRestart, "")
 	if b.closed%yieldEach == 0 {
 		runtime.Gosched()
 	}

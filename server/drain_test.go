@@ -92,6 +92,14 @@ func expectAlive(t *testing.T, s *drive.Socket, in *drive.Inbox) {
 	}
 }
 
+// dialMet is a client whose socket the walk of a drain meets: the response of a handshake is sent before the connection
+// has the handler that answers a heartbeat, and by which the walk knows it.
+func dialMet(srv *servertest.Server) *servertest.Client {
+	c := srv.Dial(wsPath)
+	c.Heartbeat()
+	return c
+}
+
 // Section 7: sockets are closed with 1012 batch by batch, those without channels too, and no pause follows the
 // last batch.
 func TestDrainInBatches(t *testing.T) {
@@ -134,10 +142,13 @@ func TestDrainEveryTransport(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			cfg := mount(script{})
 			cfg.Engine, cfg.Drain = engine, server.Drain{BatchSize: 1, Timeout: time.Hour}
-			cfg.WebSockets = []*server.WebSocket{{Path: "/plain", Message: func(*server.Conn, bool, []byte) {}}}
+			opened := make(chan bool, 1)
+			cfg.WebSockets = []*server.WebSocket{{Path: "/plain", Message: func(*server.Conn, bool, []byte) {},
+				Open: func(*server.Conn) { opened <- true }}}
 			cfg.Sockets[0].LongPoll = &server.LongPollOptions{Window: patient}
 			srv := servertest.Start(t, cfg)
-			clients := []*servertest.Client{srv.Dial(wsPath), srv.Dial(wsPath), srv.Dial("/plain")}
+			clients := []*servertest.Client{dialMet(srv), dialMet(srv), srv.Dial("/plain")}
+			await(t, opened, "Open")
 			clients[0].Join("room:1", nil)
 			lp := newLPClient(t, srv)
 			lp.open()
@@ -179,7 +190,7 @@ func TestDrainRefusesNewcomers(t *testing.T) {
 	var srv *servertest.Server
 	cfg.HTTP = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { srv.Healthz(w, r) })
 	srv = servertest.Start(t, cfg)
-	first, second := srv.Dial(wsPath), srv.Dial(wsPath)
+	first, second := dialMet(srv), dialMet(srv)
 	p := newPauses(srv.Server)
 	down := shutDown(t, srv.Server)
 	p.expect(t, 2*time.Second)
@@ -294,33 +305,34 @@ func TestDrainMissesNoLatecomer(t *testing.T) {
 	})
 	cfg.Drain = server.Drain{BatchSize: 1, Timeout: time.Hour}
 	srv := servertest.Start(t, cfg)
-	ended := make(chan error, 3)
-	open := func() {
+	early := []*servertest.Client{}
+	for range 2 {
 		go func() {
-			conn, _, err := websocket.Dial(t.Context(), srv.URL(wsPath), nil)
-			if err == nil {
-				_, _, err = conn.Read(t.Context())
-				_ = conn.CloseNow()
-			}
-			ended <- err
+			<-entered
+			gate <- true
 		}()
-		await(t, entered, "Connect")
+		early = append(early, dialMet(srv))
 	}
-	open()
-	gate <- true
-	open()
-	gate <- true
-	servertest.Eventually(t, "two are open", func() bool { return srv.Stats().Upgraded == 2 })
-	open()
+	ended := make(chan error, 1)
+	go func() {
+		conn, _, err := websocket.Dial(t.Context(), srv.URL(wsPath), nil)
+		if err == nil {
+			_, _, err = conn.Read(t.Context())
+			_ = conn.CloseNow()
+		}
+		ended <- err
+	}()
+	await(t, entered, "Connect")
 	p := newPauses(srv.Server)
 	down := shutDown(t, srv.Server)
 	p.expect(t, 2*time.Second)
 	gate <- true  // the third is opened in the midst of the drain
 	close(p.over) // the walk may meet it, and pause before it
-	for range 3 {
-		if err := await(t, ended, "end of a client"); websocket.CloseStatus(err) != 1012 {
-			t.Errorf("sent away with %v, want 1012", err)
-		}
+	for _, c := range early {
+		c.ExpectClose(1012)
+	}
+	if err := await(t, ended, "end of a client"); websocket.CloseStatus(err) != 1012 {
+		t.Errorf("sent away with %v, want 1012", err)
 	}
 	if err := await(t, down, "end of Shutdown"); err != nil {
 		t.Error(err)

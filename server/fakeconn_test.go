@@ -30,6 +30,7 @@ type fakeConn struct {
 	paused  int
 	aborted error
 	onSend  func() // called before each
+	onEnd   func() // called before CloseWith and Truncate
 }
 
 func (c *fakeConn) Write(p []byte) error { return c.send(p) }
@@ -54,6 +55,13 @@ func (c *fakeConn) send(p []byte) error {
 		c.last = append(c.last[:0], p...)
 	}
 	return nil
+}
+
+func (c *fakeConn) CloseWith(last []byte) {
+	if c.onEnd != nil {
+		c.onEnd()
+	}
+	c.closed = last
 }
 
 func (c *fakeConn) Do(t poller.Task) (bool, error) {
@@ -83,8 +91,7 @@ func (c *fakeConn) Resume()                         { c.paused = 0 }
 func (c *fakeConn) SetDeadline(time.Duration)       {}
 func (c *fakeConn) SetIdleTimeout(time.Duration)    {}
 func (c *fakeConn) Close()                          { c.CloseWith([]byte{}) }
-func (c *fakeConn) CloseWith(last []byte)           { c.closed = last }
-func (c *fakeConn) Truncate(last []byte)            { c.closed = last }
+func (c *fakeConn) Truncate(last []byte)            { c.CloseWith(last) }
 func (c *fakeConn) Abort(reason error)              { c.aborted = reason }
 func (c *fakeConn) Detach() (net.Conn, error)       { return nil, poller.ErrBusy }
 func (c *fakeConn) Outbox() int                     { return 0 }

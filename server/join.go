@@ -124,8 +124,9 @@ func (s *socket) displace(ch *channel) {
 	}
 }
 
-// leave is section 3.4.
+// leave is section 3.4. Who has seen the reply and then broadcasts is not heard here any more.
 func (s *socket) leave(ch *channel, m *message) {
+	s.part(ch)
 	_ = s.reply(ch.joinRef(), m.ref, ch.Topic(), statusOK, Payload{})
-	ch.stop(nil)
+	ch.parted(nil)
 }

@@ -21,7 +21,9 @@ import (
 // metrics away from a server that is merely full, and [Config.MaxHTTPConns] bounds these connections.
 //
 // An address is that of the client, behind proxies too if [Proxies] lists them; IPv6 addresses count by
-// /64. A session of the long-poll transport counts as a connection, beside those that carry its requests.
+// /64. A session of the long-poll transport counts as a connection, beside those that carry its requests. A connection
+// counts no more when its client can see that its handshake is refused, or the answer to its Close frame; one that the
+// server closes, a moment longer.
 type Limits struct {
 	// Connections is how many may be open, up to 32,000,000.
 	Connections int

@@ -105,6 +105,14 @@ func (v *guest) leave() {
 	}
 }
 
+// unguest is leave for the guest's connection, if it is one: before it is sent its last answer, so that a client that
+// comes again at once is not refused because of this one.
+func unguest(c poller.Conn) {
+	if v, ok := c.(*guest); ok {
+		v.leave()
+	}
+}
+
 // greeted ends the handshake in flight. It may be called of a nil guest, and again.
 func (v *guest) greeted() {
 	if v != nil && v.greeting {
@@ -151,6 +159,7 @@ func (v *guest) admit(m *mount, h *head) bool {
 
 // refuse answers with the refusal and ends the connection.
 func (v *guest) refuse(m *mount) {
+	v.greeted()
 	status, header, body := refusalResponse(v.refusal)
 	switch {
 	case m == nil:

@@ -31,7 +31,7 @@ func (w *wsConn) seat() *seat {
 	return t
 }
 
-// unseat ends what the connection counts. OnClose calls it.
+// unseat ends what the connection counts, once. OnClose calls it, or a task behind which the client is read no more.
 func (w *wsConn) unseat() {
 	if t := w.seat(); t != nil {
 		w.mount.srv.gate.vacate(t)

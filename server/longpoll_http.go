@@ -11,9 +11,10 @@ import (
 // respond writes the answer to a request of the long-poll transport (section 5.1) and reports whether the
 // connection goes on.
 func (s *Server) respond(c poller.Conn, last bool, body []byte) (goesOn bool) {
-	return s.respondWith(c, last, http.StatusOK,
-		"Content-Type: application/json; charset=utf-8\r\nCache-Control: no-store\r\n", body)
+	return s.respondWith(c, last, http.StatusOK, pollHeader, body)
 }
+
+const pollHeader = "Content-Type: application/json; charset=utf-8\r\nCache-Control: no-store\r\n"
 
 func (s *Server) respondWith(c poller.Conn, last bool, status int, header string, body []byte) (goesOn bool) {
 	b := make([]byte, 0, 256+len(header)+len(body))

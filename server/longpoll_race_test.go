@@ -154,9 +154,7 @@ func TestLongPollClientsGo(t *testing.T) {
 			poll.Wait()
 		}
 		c.alone(s)
-		if n := s.Stats().PollsWaiting; n != 0 {
-			t.Errorf("%d polls wait whose clients are gone", n)
-		}
+		servertest.Eventually(t, "no poll waits whose client is gone", func() bool { return s.Stats().PollsWaiting == 0 })
 		if err := s.Broadcast("room:1", "tick", object{"n": ticks}); err != nil {
 			t.Fatal(err)
 		}
@@ -330,9 +328,9 @@ func TestLongPollDisconnect(t *testing.T) {
 	if a := c.do("GET", "", ""); a.Status != 410 || a.Token == "" || a.Token == c.token {
 		t.Errorf("GET: %+v", a)
 	}
-	if n := s.Stats().Hub.Subscriptions; n != 1 { // of the new session's id
-		t.Errorf("%d subscriptions are left", n)
-	}
+	servertest.Eventually(t, "of the old session nothing is subscribed", func() bool {
+		return s.Stats().Hub.Subscriptions == 1 // the new one's id
+	})
 }
 
 // Shutdown, polls, POSTs and new sessions at once leave nothing behind; servertest looks.

@@ -12,32 +12,34 @@ import (
 // OnData; it remains so if the handler is the exchange of a POST.
 func (m *mount) servePoll(r *upgradeRequest, paused bool) poller.Handler {
 	h, c, s := &r.head, r.conn, m.srv
-	defer greeted(c)
+	defer greeted(c) // also when a hook ends its goroutine
 	last := h.minor == 0 || h.hasToken("connection", "close") || s.draining.Load()
-	answered := func(goesOn bool) poller.Handler {
-		if !goesOn {
+	answerWith := func(last bool, status int, header string, body []byte) poller.Handler {
+		greeted(c) // before the client can see the answer, and come again
+		if !s.respondWith(c, last, status, header, body) {
 			return nil
 		}
 		c.SetHandler(s.shared)
 		return s.shared
 	}
+	answer := func(last bool, body []byte) poller.Handler { return answerWith(last, 200, pollHeader, body) }
 	if h.method != "GET" && h.method != "POST" && h.method != "OPTIONS" || h.method != "POST" && h.hasBody() {
-		return answered(s.respondWith(c, true, 400, "", nil))
+		return answerWith(true, 400, "", nil)
 	}
 	params, herr := parseQuery(h.query)
 	if herr == nil {
 		herr = m.path.mergeVars(h.path, params)
 	}
 	if herr != nil {
-		return answered(s.respondWith(c, true, herr.status, "", []byte(herr.reason)))
+		return answerWith(true, herr.status, "", []byte(herr.reason))
 	}
 	url := requestURLOf("http", h.host)
 	switch {
 	case !m.allowsOrigin(h, url):
 		s.counters.refused.Add(1)
-		return answered(s.respond(c, last || h.method == "POST", pollStatus(403)))
+		return answer(last || h.method == "POST", pollStatus(403))
 	case h.method == "OPTIONS":
-		return answered(s.respondWith(c, last, 200, preflight(h), nil))
+		return answerWith(last, 200, preflight(h), nil)
 	}
 	session := m.pollSession(h, params)
 	if h.method == "POST" || session != nil {
@@ -52,22 +54,23 @@ func (m *mount) servePoll(r *upgradeRequest, paused bool) poller.Handler {
 		return x
 	case s.draining.Load():
 		s.counters.refused.Add(1)
-		return answered(s.respondWith(c, true, 503, "Retry-After: 1\r\n", nil))
+		return answerWith(true, 503, "Retry-After: 1\r\n", nil)
 	}
 	r.params = params
 	r.request = connectRequest{headers: h, url: url, path: h.path, query: h.query, choice: m.pollChoice(h)}
 	seat, refusal := s.pollSeat(c)
 	if refusal.Name != limit.None {
 		s.counters.refused.Add(1)
-		return answered(s.respondWith(c, true, refusal.Status(), retryAfter(refusal), []byte(refusal.Name.Reason()+"\n")))
+		return answerWith(true, refusal.Status(), retryAfter(refusal), []byte(refusal.Name.Reason()+"\n"))
 	}
 	r.seat = seat
-	defer r.leaveSeat(s.gate)
+	defer r.leaveSeat(s.gate) // also when a hook ends its goroutine
 	status, body := m.openPoll(r)
+	r.leaveSeat(s.gate) // before the client can see that it is refused, and come again
 	if status != 200 {
-		return answered(s.respondWith(c, true, status, "Retry-After: 1\r\n", nil))
+		return answerWith(true, status, "Retry-After: 1\r\n", nil)
 	}
-	return answered(s.respond(c, last, body))
+	return answer(last, body)
 }
 
 // preflight is section 5.7.

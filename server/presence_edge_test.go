@@ -263,7 +263,7 @@ func ExampleContext_PushPresenceState() {
 	}}}}
 	talk(server.Config{Sockets: []*server.Socket{rooms}}, "/socket/websocket?vsn=2.0.0",
 		`["1","1","rooms:a","phx_join",{}]`, // the reply, the state, and a diff with ann follow; talk reads one each
-		`[null,"2","phoenix","heartbeat",{}]`)
+		`["1","2","rooms:a","ping",{}]`)     // handled behind the join; a heartbeat would be answered beside it
 	// Output:
 	// ["1","1","rooms:a","phx_reply",{"status":"ok","response":{}}]
 	// ["1",null,"rooms:a","presence_state",{}]

@@ -7,15 +7,18 @@ import (
 	"github.com/dormouse-ws/dormouse/poller"
 )
 
-// refuse answers what is no acceptable request, with the reason as text, and closes.
+// refuse answers what is no acceptable request, with the reason as text, and closes. The reading goroutine calls it, or a
+// task while that is paused.
 func refuse(c poller.Conn, err *httpError) {
+	unguest(c)
 	c.CloseWith(appendRefusal(nil, err.status, "", err.reason+"\n"))
 }
 
 // refuseUpgrade answers a request that a mount refuses, and counts it. Its reason is the body, and empty
-// where section 1.2 says so.
+// where section 1.2 says so. It is called as refuse is.
 func (s *Server) refuseUpgrade(c poller.Conn, err *httpError, header string) {
 	s.counters.refused.Add(1)
+	unguest(c)
 	c.CloseWith(appendRefusal(nil, err.status, header, err.reason))
 }
 

@@ -219,16 +219,23 @@ func violation(err error) frame.Error {
 // that are handled and answered first, as its order demands; what follows is dropped. OnData calls it.
 func (w *wsConn) finish(code ws.StatusCode, reason string) {
 	w.done = true
-	last := closing(frame.AppendClose(nil, code, reason))
-	if _, err := w.conn.Do(last); err != nil {
-		last.Run(w.conn)
+	last := frame.AppendClose(nil, code, reason)
+	if _, err := w.conn.Do(&closing{w, last}); err != nil {
+		w.conn.CloseWith(last)
 	}
 }
 
 // A closing is a Close frame behind the tasks of the messages that came before it.
-type closing []byte
+type closing struct {
+	conn *wsConn
+	last []byte
+}
 
-func (c closing) Run(pc poller.Conn) { pc.CloseWith(c) }
+// Run implements poller.Task. A client that has seen the frame and comes again finds its seat free.
+func (c *closing) Run(pc poller.Conn) {
+	c.conn.unseat()
+	pc.CloseWith(c.last)
+}
 
 // close sends a Close frame and ends the connection at once: what was sent before goes out before it,
 // and nothing after it.

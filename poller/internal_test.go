@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -351,6 +353,47 @@ func TestWorkersTakeTurns(t *testing.T) {
 	<-done
 	if got := fmt.Sprint(ran); got != "[a b a b a b]" {
 		t.Errorf("ran %s", got)
+	}
+}
+
+// A deserter ends its worker in the middle of a task, once.
+type deserter struct {
+	w    *workers
+	runs atomic.Int32
+	left chan struct{}
+}
+
+func (d *deserter) run() bool {
+	if d.runs.Add(1) == 1 {
+		defer d.w.desert(d)
+		d.w.mu.Lock() // what is left behind gets no further
+		close(d.left)
+		runtime.Goexit()
+	}
+	return false
+}
+
+// Who is released leaves nobody behind, also where a worker was deserted at the end.
+func TestReleaseWaitsForTheDeserted(t *testing.T) {
+	w, err := newWorkers(1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, released := &deserter{w: w, left: make(chan struct{})}, make(chan error, 1)
+	w.submit(d)
+	<-d.left
+	go func() { released <- w.release(context.Background()) }()
+	select {
+	case <-released:
+		t.Fatal("release has not waited")
+	case <-time.After(20 * time.Millisecond): // too short says nothing
+	}
+	w.mu.Unlock()
+	if err := <-released; err != nil {
+		t.Error(err)
+	}
+	if _, active := w.waiting(); active != 0 || d.runs.Load() != 2 {
+		t.Errorf("%d active; it ran %d times, want 2", active, d.runs.Load())
 	}
 }
 

@@ -17,7 +17,8 @@ type runner interface{ run() bool }
 // At most limit connections are worked on at once. Beyond that a connection waits in the backlog,
 // where it stands at most once, so the backlog is bounded by the number of connections.
 type workers struct {
-	pool *ants.PoolWithFuncGeneric[runner]
+	pool     *ants.PoolWithFuncGeneric[runner]
+	standIns sync.WaitGroup // goroutines beside the pool, which see to what a worker has deserted
 
 	mu      sync.Mutex // protects the following
 	limit   int
@@ -61,7 +62,7 @@ func (w *workers) submit(r runner) {
 
 func (w *workers) invoke(r runner) {
 	if err := w.pool.Invoke(r); err != nil {
-		go w.work(r) // the pool is being released after a Shutdown whose context ended first
+		w.standIns.Go(func() { w.work(r) }) // the pool is being released: r was deserted, or Shutdown's context has ended
 	}
 }
 
@@ -89,10 +90,10 @@ func (w *workers) part() {
 // desert puts r back when its worker ends in the middle of a task, on a goroutine of its own: the pool
 // still counts the one that ends, and may have no room for another before it has.
 func (w *workers) desert(r runner) {
-	go func() {
+	w.standIns.Go(func() {
 		w.part()
 		w.submit(r)
-	}()
+	})
 }
 
 func (w *workers) work(r runner) {
@@ -142,5 +143,12 @@ func (w *workers) waiting() (backlog, active int) {
 	return len(w.backlog) - w.first, w.active
 }
 
-// release ends the pool and waits for its goroutines. Nothing may be submitted any more.
-func (w *workers) release(ctx context.Context) error { return w.pool.ReleaseContext(ctx) }
+// release ends the pool and waits for its goroutines, and then for those that the last of them have left behind. Nothing
+// may be submitted any more.
+func (w *workers) release(ctx context.Context) error {
+	err := w.pool.ReleaseContext(ctx)
+	if err == nil {
+		w.standIns.Wait()
+	}
+	return err
+}

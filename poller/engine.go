@@ -54,9 +54,8 @@ type Handler interface {
 	OnTimeout(c Conn)
 
 	// OnClose is called exactly once, on a worker, after the tasks that were queued before the
-	// close have run; no call for this connection begins after it. A call of OnData that itself
-	// ended the connection may still be returning. reason says what ended it:
-	// nil for a close this side asked for, io.EOF when the peer finished, one of this package's
+	// close have run and every call of OnData and OnTimeout has returned; no call for this connection
+	// begins after it. reason says what ended it: nil for a close this side asked for, io.EOF when the peer finished, one of this package's
 	// errors, or what the kernel said.
 	OnClose(c Conn, reason error)
 }

@@ -42,6 +42,13 @@ type Config struct {
 	// MaxHeadBytes and MaxHeadFields bound a request head. Defaults 8 KiB and 64.
 	MaxHeadBytes, MaxHeadFields int
 
+	// MessageMemory bounds, in bytes and over all connections, the messages that clients have begun and not ended,
+	// and those that wait for a worker: each of the two may take so much. Above the first the message that began
+	// first is given up, above the second the one that comes: its connection is closed with code 1013. Of each
+	// connection 8 KiB and 64 KiB are kept nevertheless. From half of the second on a connection is read no
+	// further while 64 KiB of it wait. Default 256 MiB; twice the largest MaxFrameSize at least.
+	MessageMemory int64
+
 	// MaxHTTPConns bounds the connections handed to net/http, which costs a goroutine and buffers
 	// for each; above it they get 503. Default 4096.
 	MaxHTTPConns int
@@ -93,7 +100,7 @@ func (c Config) withDefaults() (Config, error) {
 		value int
 	}{
 		{"MaxHeadBytes", c.MaxHeadBytes}, {"MaxHeadFields", c.MaxHeadFields}, {"MaxHTTPConns", c.MaxHTTPConns},
-		{"HandshakeTimeout", int(c.HandshakeTimeout)},
+		{"HandshakeTimeout", int(c.HandshakeTimeout)}, {"MessageMemory", int(c.MessageMemory)},
 	} {
 		if f.value < 0 {
 			return c, fmt.Errorf("server: Config.%s is negative; 0 is the default", f.name)

@@ -161,11 +161,13 @@ type Refusals struct {
 	HandshakeTime   int64 // Config.HandshakeTimeout: connections closed whose request, or next one, did not come
 	IdleTime        int64 // WebSocketOptions.Timeout, LongPollOptions.Window: connections and sessions closed
 	HTTPConnections int64 // Config.MaxHTTPConns
+	Unfinished      int64 // Config.MessageMemory: connections closed whose message was not whole yet
+	Waiting         int64 // and those whose messages would have waited for a worker
 }
 
 // bounds counts what the limits have refused that are always there.
 type bounds struct {
-	topics, messages, handshakes, idle, httpConns atomic.Int64
+	topics, messages, handshakes, idle, httpConns, unfinished, waiting atomic.Int64
 }
 
 func (s *Server) limitStats() (st LimitStats) {
@@ -176,6 +178,7 @@ func (s *Server) limitStats() (st LimitStats) {
 	st.Refused.Topics, st.Refused.MessageSize = b.topics.Load(), b.messages.Load()
 	st.Refused.HandshakeTime, st.Refused.IdleTime = b.handshakes.Load(), b.idle.Load()
 	st.Refused.HTTPConnections = b.httpConns.Load()
+	st.Refused.Unfinished, st.Refused.Waiting = b.unfinished.Load(), b.waiting.Load()
 	return st
 }
 

@@ -61,6 +61,7 @@ func (c *Conn) OnData(_ poller.Conn, data []byte) int { return c.onData(data, c)
 // OnClose implements poller.Handler.
 func (c *Conn) OnClose(poller.Conn, error) {
 	c.unseat()
+	c.dropMessage()
 	if f := c.app().Close; f != nil && c.open {
 		c.call("Close", func() { f(c) })
 	}

@@ -27,6 +27,9 @@ type Server struct {
 	bounds bounds // what the limits that are always there have refused
 	polls  *polls // nil without a mount of the long-poll transport
 
+	unfinished unfinished
+	waiting    atomic.Int64 // KiB of messages that wait for a worker
+
 	draining atomic.Bool // new connections are refused
 	drainer  drainer
 	counters counters
@@ -43,6 +46,9 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, hub: hub.New()}
 	s.drainer.init()
 	if s.routes, err = s.mounts(); err != nil {
+		return nil, err
+	}
+	if err := s.setMessageMemory(); err != nil {
 		return nil, err
 	}
 	if s.gate, err = newGate(s); err != nil {
@@ -159,6 +165,8 @@ type Stats struct {
 	Drained      int64 // and has told
 	Refused      int64 // handshakes answered with an HTTP error
 	HTTPConns    int64 // connections with net/http now
+	Unfinished   int64 // bytes of messages that are not whole yet, over 8 KiB each
+	Waiting      int64 // bytes of messages that wait for a worker, from 1 KiB each
 	SlowClosed   int64 // connections closed by CloseSlow
 	SlowDropped  int64 // messages dropped by DropSlow
 	Panics       int64 // recovered: in application code, and in the server's own, which ends the connection
@@ -183,6 +191,7 @@ func (s *Server) Stats() Stats {
 		Engine: s.engine.Stats(), Hub: s.hub.Stats(),
 		Presence: s.presences.stats(), PresenceRefused: c.presenceRefused.Load(),
 		Upgraded: c.upgraded.Load(), Polled: c.polled.Load(), PollSessions: sessions, PollsWaiting: waiting, Refused: c.refused.Load(), HTTPConns: s.handed.open.Load(),
+		Unfinished: s.unfinished.bytes(), Waiting: s.waiting.Load() << 10,
 		SlowClosed: c.slowClosed.Load(), SlowDropped: c.slowDropped.Load(),
 		Draining: max(0, s.drainer.left.Load()), Drained: s.drainer.closed.Load(),
 		Panics: c.panics.Load(), Unencodable: c.unencodable.Load(), DecodeErrors: c.decodeErrors.Load(),

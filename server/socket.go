@@ -103,6 +103,7 @@ func (s *socket) OnClose(_ poller.Conn, _ error) {
 		s.server().hub.Unsubscribe(s.ident)
 	}
 	s.unseat()
+	s.dropMessage()
 	s.endChannels()
 }
 

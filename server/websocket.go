@@ -26,6 +26,8 @@ type cut struct {
 	dec frame.Decoder
 	msg frame.Message
 	out []byte
+
+	piece *piece // nil while its message is small, or in one piece
 }
 
 var cuts = sync.Pool{New: func() any { return &cut{out: make([]byte, 0, 512)} }}
@@ -53,11 +55,10 @@ func (w *wsConn) onData(data []byte, r receiver) int {
 	}
 	rest, live := w.take(cu, data, r)
 	w.flush(cu)
-	if live && !(cu.dec.Idle() && cu.msg.Idle()) {
-		w.cut = cu
+	if w.cut = cu; live && !(cu.dec.Idle() && cu.msg.Idle()) {
+		w.keep(cu)
 	} else {
-		w.cut = nil
-		cu.release()
+		w.dropMessage()
 	}
 	return len(data) - rest
 }
@@ -76,46 +77,10 @@ func (w *wsConn) inflate(binary bool, payload []byte) (*frame.Buffer, error) {
 	return b, err
 }
 
-// minWaiting is the least of what may wait for a worker on one connection: many small messages.
-const minWaiting = 256 << 10
-
-// maxWaiting is how many KiB of messages may wait before the connection is read no further. The engine
-// counts tasks; 64 of the largest messages would be 640 MB.
-func (w *wsConn) maxWaiting() int32 { return kib(max(w.mount.options.MaxFrameSize, minWaiting)) }
-
-// kib rounds up, so that small messages count too.
-func kib(bytes int64) int32 { return int32(bytes>>10) + 1 }
-
-// queue gives a message of so many bytes to a worker, whose task calls took. full says that no more
-// shall be given now.
-func (w *wsConn) queue(t poller.Task, bytes int) (full bool, err error) {
-	size := kib(int64(bytes))
-	w.waiting.Add(size)
-	if full, err = w.conn.Do(t); err != nil {
-		w.waiting.Add(-size)
-		return full, err
-	}
-	if w.waiting.Load() <= w.maxWaiting() {
-		return full, nil
-	}
-	w.conn.Pause()
-	if w.waiting.Load() <= w.maxWaiting()/2 {
-		w.conn.Resume() // took has passed by before Pause
-	}
-	return true, nil
-}
-
-// took notes that a message of so many bytes waits no more.
-func (w *wsConn) took(bytes int) {
-	size, half := kib(int64(bytes)), w.maxWaiting()/2
-	if left := w.waiting.Add(-size); left <= half && left+size > half {
-		w.conn.Resume()
-	}
-}
-
 func (cu *cut) release() {
 	cu.dec.Reset()
 	cu.msg.Reset()
+	cu.out = cu.out[:0] // after a panic something may be left
 	cuts.Put(cu)
 }
 
@@ -150,6 +115,7 @@ func (w *wsConn) take(cu *cut, data []byte, r receiver) (rest int, live bool) {
 		}
 		full := r.message(cu)
 		cu.msg.Reset()
+		w.ended(cu)
 		if full {
 			return len(cu.dec.Rest()), true
 		}

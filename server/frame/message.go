@@ -82,6 +82,14 @@ func (m *Message) Reset() {
 	*m = Message{LimitBytes: m.LimitBytes, DeferBytes: m.DeferBytes}
 }
 
+// Held returns how many bytes of memory m has taken for what it collects.
+func (m *Message) Held() int {
+	if m.buf == nil {
+		return 0
+	}
+	return cap(m.buf.B)
+}
+
 // Idle reports whether m is empty: no message has begun since the last Reset or Take.
 func (m *Message) Idle() bool { return !m.begun }
 

@@ -22,6 +22,10 @@ func limitMetrics() []metric {
 			func(s stats) int64 { return s.Limits.Forgotten }),
 		counter("proxy_faults_total", "Connections closed because of a PROXY protocol header, or for want of one or of a listed proxy.",
 			func(s stats) int64 { return s.Limits.ProxyFaults }),
+		gauge("limit_unfinished_message_bytes", "What messages hold of which the end has not come, over 8 KiB each.",
+			func(s stats) int64 { return s.Unfinished }),
+		gauge("limit_waiting_message_bytes", "Messages that wait for a worker, from 1 KiB each.",
+			func(s stats) int64 { return s.Waiting }),
 	}
 	for _, l := range []struct {
 		name string
@@ -41,6 +45,8 @@ func limitMetrics() []metric {
 		{"handshake_time", func(r *server.Refusals) int64 { return r.HandshakeTime }},
 		{"idle_time", func(r *server.Refusals) int64 { return r.IdleTime }},
 		{"http_connections", func(r *server.Refusals) int64 { return r.HTTPConnections }},
+		{"unfinished_messages", func(r *server.Refusals) int64 { return r.Unfinished }},
+		{"waiting_messages", func(r *server.Refusals) int64 { return r.Waiting }},
 	} {
 		m := counter("limit_refusals_total", "Connections, joins and messages refused, by the limit that did.",
 			func(s stats) int64 { return l.of(&s.Limits.Refused) })

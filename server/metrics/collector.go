@@ -17,7 +17,7 @@ type metric struct {
 	label prometheus.Labels // constant; nil: none
 }
 
-// A collector reads the server's counters once for each scrape, so that they are of one moment.
+// A collector reads the counters of the server once for each scrape, one after the other while it goes on.
 type collector struct {
 	stats   func() server.Stats
 	metrics []metric

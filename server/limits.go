@@ -45,7 +45,8 @@ type Limits struct {
 	// comes back joins all its topics at once, and Burst is 100 at least unless it is set.
 	Joins, JoinsPerAddress Rate
 
-	// Messages are what one connection may send: messages of whatever kind, the heartbeat, and pings.
+	// Messages are what one connection may send: messages of whatever kind, the heartbeat, pings and pongs, and
+	// frames that bring nothing but go on with a message.
 	// Whoever sends more is closed with code 1008 once what came before is answered; a reply to each
 	// would keep the flood going. phoenix.js comes back after that code, so NewPerAddress belongs to it.
 	// Burst is 100 at least unless it is set.

@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/gobwas/ws"
 
 	"github.com/dormouse-ws/dormouse/server"
+	"github.com/dormouse-ws/dormouse/server/frame"
 	"github.com/dormouse-ws/dormouse/server/servertest"
 )
 
@@ -120,6 +122,37 @@ func TestMessageRate(t *testing.T) {
 					t.Errorf("%+v", got)
 				}
 			})
+		})
+	}
+}
+
+// Frames that make no message count too: they cost as much to take. Those of a message that bring something do not.
+func TestFramesWithoutMessages(t *testing.T) {
+	masked := func(op ws.OpCode, fin bool, text string) string {
+		head := frame.AppendHeader(nil, ws.Header{Fin: fin, OpCode: op, Masked: true, Length: int64(len(text))})
+		return string(head) + text // the mask is 0
+	}
+	for _, row := range []struct {
+		name, begin, each string
+		floods            bool
+	}{
+		{"pongs", "", masked(ws.OpPong, true, ""), true},
+		{"empty fragments", masked(ws.OpText, false, "["), masked(ws.OpContinuation, false, ""), true},
+		{"fragments", masked(ws.OpText, false, "["), masked(ws.OpContinuation, false, " "), false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			configure, _ := clocked(server.Limits{Messages: server.Rate{PerSecond: 1, Burst: 3}})
+			s := servertest.Start(t, configure())
+			nc := dialTCP(t, s.Addr())
+			rawSocket(t, nc, wsPath) // its join is a message
+			writeText(t, nc, row.begin+row.each+row.each)
+			if !row.floods {
+				writeText(t, nc, row.each+row.each+masked(ws.OpContinuation, true, `"1","2","room:1","echo",{}]`))
+				readUntil(t, nc, `"2","room:1","phx_reply"`)
+				return
+			}
+			writeText(t, nc, row.each)
+			readUntil(t, nc, "\x03\xf0too many messages") // code 1008
 		})
 	}
 }

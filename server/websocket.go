@@ -101,6 +101,8 @@ func (w *wsConn) take(cu *cut, data []byte, r receiver) (rest int, live bool) {
 				return 0, false
 			}
 			continue
+		case part.Header.Length == 0 && !part.Header.Fin && w.floods(cu): // RFC 6455 allows any number in a message
+			return 0, false
 		}
 		whole, err := cu.msg.Add(part)
 		if err != nil {
@@ -124,11 +126,11 @@ func (w *wsConn) take(cu *cut, data []byte, r receiver) (rest int, live bool) {
 
 // control answers a control frame and reports whether the connection goes on.
 func (w *wsConn) control(cu *cut, p frame.Part) bool {
+	if p.Header.OpCode != ws.OpClose && w.floods(cu) {
+		return false
+	}
 	switch p.Header.OpCode {
 	case ws.OpPing:
-		if w.floods(cu) {
-			return false
-		}
 		cu.out = frame.AppendPong(cu.out, p.Payload)
 		w.answered(cu)
 	case ws.OpClose:

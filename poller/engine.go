@@ -17,7 +17,7 @@ type Engine interface {
 
 	// Attach adds a connection that was accepted elsewhere, as if it had been accepted here: h is
 	// its first handler and early are bytes already read from it, which h sees first. The engine
-	// owns nc from now on, also when it returns an error.
+	// owns nc from now on, also when it returns an error; then h is not called.
 	Attach(nc net.Conn, h Handler, early []byte) error
 
 	// Each calls f for every open connection with its handler of this moment, from the calling

@@ -58,7 +58,7 @@ func (e *Epoll) Serve(l net.Listener) error {
 	return e.serveSocket(l, func(fd int) error { return e.add(fd, nil, nil) })
 }
 
-// add makes fd a connection of the engine, which owns it from here on.
+// add makes fd a connection of the engine, which owns it from here on. After an error h is not called.
 func (e *Epoll) add(fd int, h Handler, early []byte) error {
 	if err := e.opened(); err != nil {
 		unix.Close(fd)
@@ -81,9 +81,8 @@ func (e *Epoll) add(fd int, h Handler, early []byte) error {
 	}
 	s.conn.Store(c)
 	if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
-		err = os.NewSyscallError("epoll_ctl", err) // ENOSPC: fs.epoll.max_user_watches
-		c.abortLocked(c, &e.base, err)
-		return err
+		c.abortLocked(c, &e.base, os.NewSyscallError("epoll_ctl", err)) // ENOSPC: fs.epoll.max_user_watches
+		return nil
 	}
 	if len(early) > 0 {
 		c.signal(opRead)

@@ -66,7 +66,7 @@ func (e *Netpoll) Each(f func(Conn, Handler) bool) {
 // Shutdown implements Engine.
 func (e *Netpoll) Shutdown(ctx context.Context) error { return e.shutdown(ctx, e.Each) }
 
-// add makes fd a connection of the engine, which owns it from here on.
+// add makes fd a connection of the engine, which owns it from here on. After an error h is not called.
 func (e *Netpoll) add(fd int, h Handler, early []byte) error {
 	if err := e.opened(); err != nil {
 		unix.Close(fd)
@@ -86,8 +86,8 @@ func (e *Netpoll) add(fd int, h Handler, early []byte) error {
 		return ErrClosed // Accept ended it: fd may be another's by now
 	}
 	s.conn.Store(c)
-	if err := c.registerLocked(); err != nil {
-		return err
+	if !c.registerLocked() {
+		return nil
 	}
 	if len(early) > 0 {
 		c.signal(opRead)
@@ -95,8 +95,8 @@ func (e *Netpoll) add(fd int, h Handler, early []byte) error {
 	return nil
 }
 
-// registerLocked hands the descriptor to the library.
-func (c *netpollConn) registerLocked() error {
+// registerLocked hands the descriptor to the library. If that does not take it, the connection is at its end.
+func (c *netpollConn) registerLocked() (ok bool) {
 	nc, err := netpoll.NewFDConnection(int(c.fd))
 	if err != nil {
 		c.releaseLocked(c, &c.e.base, err) // the library has closed the descriptor
@@ -104,7 +104,7 @@ func (c *netpollConn) registerLocked() error {
 		c.leaveTable()
 		c.e.leaves()
 		c.e.gone()
-		return err
+		return false
 	}
 	c.registered = true
 	_ = nc.AddCloseCallback(c.left)
@@ -112,7 +112,7 @@ func (c *netpollConn) registerLocked() error {
 	if !nc.IsActive() {
 		nc.Close() // it left before it knew whom to tell, and left has not been called
 	}
-	return nil
+	return true
 }
 
 // left is the library's last word on a connection: it has the descriptor no longer, and its task has

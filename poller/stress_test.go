@@ -137,6 +137,9 @@ func (h *chaos) OnClose(poller.Conn, error) {
 	h.enter(&h.tasks, "OnClose")
 	h.closed.Add(1)
 	h.total.Add(1)
+	if h.rnd()%8 == 0 {
+		runtime.Goexit()
+	}
 }
 
 func (h *chaos) Run(c poller.Conn) {
@@ -170,7 +173,12 @@ func disturb(rnd *rand.Rand, c poller.Conn) {
 	case 5:
 		c.SetIdleTimeout(time.Duration(rnd.IntN(10)) * time.Millisecond)
 	case 6:
-		c.Do(task(func(poller.Conn) {}))
+		exits := rnd.IntN(2) == 0
+		c.Do(task(func(poller.Conn) {
+			if exits {
+				runtime.Goexit() // as t.Fatal does
+			}
+		}))
 	case 7:
 		c.Truncate(nil)
 	case 8:
@@ -189,13 +197,14 @@ func disturb(rnd *rand.Rand, c poller.Conn) {
 // Everything that may be done to a connection is done at the same time, up to Shutdown, with Attach.
 func TestChaos(t *testing.T) {
 	forEachEngine(t, func(t *testing.T, start starter) {
-		for range 4 {
-			chaosRound(t, start)
-		}
+		chaosRound(t, start, poller.Config{})
+		chaosRound(t, start, poller.Config{})
+		chaosRound(t, start, poller.Config{Workers: 1})
+		chaosRound(t, start, poller.Config{MaxConns: 1, Workers: 2})
 	})
 }
 
-func chaosRound(t *testing.T, start starter) {
+func chaosRound(t *testing.T, start starter, tight poller.Config) {
 	seed, source := seeded(t)
 	var mu sync.Mutex
 	shared := source(0)
@@ -203,8 +212,9 @@ func chaosRound(t *testing.T, start starter) {
 	var total atomic.Int64
 	handler := func() *chaos { return &chaos{t: t, rnd: random, total: &total} }
 	r := start(poller.Config{
-		Accept:      func(poller.Conn) poller.Handler { return handler() },
-		Loops:       2,
+		Accept:   func(poller.Conn) poller.Handler { return handler() },
+		Loops:    2,
+		MaxConns: tight.MaxConns, Workers: tight.Workers,
 		OutboxLimit: 64 << 10, MailboxLimit: 2, ReadBuffer: 512, GoroutineBuffer: 512,
 		WriteTimeout: 20 * time.Millisecond, LingerTimeout: 20 * time.Millisecond,
 	})

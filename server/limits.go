@@ -163,7 +163,7 @@ type Refusals struct {
 	IdleTime        int64 // WebSocketOptions.Timeout, LongPollOptions.Window: connections and sessions closed
 	HTTPConnections int64 // Config.MaxHTTPConns
 	Unfinished      int64 // Config.MessageMemory: connections closed whose message was not whole yet
-	Waiting         int64 // and those whose messages would have waited for a worker
+	Waiting         int64 // and those whose messages would have waited for a worker, and POSTs
 }
 
 // bounds counts what the limits have refused that are always there.

@@ -162,14 +162,48 @@ func (d *delivery) Run(poller.Conn) {
 	}
 }
 
+// offer has OnData called with some records, now or when it takes more.
 func (p *pollSession) offer(records []byte) error {
 	if len(records) == 0 {
 		return nil
 	}
 	p.mu.Lock()
 	link := p.link
+	if p.gone {
+		p.mu.Unlock()
+		return poller.ErrClosed
+	}
+	all := p.untakenLocked(len(records))
 	p.mu.Unlock()
-	return link.Offer(records)
+	err := poller.ErrUnread
+	if all <= p.server().cfg.MessageMemory || len(records) <= crowdedWaiting<<10 {
+		err = link.Offer(records)
+	} else {
+		p.server().bounds.waiting.Add(1)
+	}
+	if err != nil {
+		p.took(len(records))
+	}
+	return err
+}
+
+// took notes that so many bytes of what was offered are not waiting for OnData any more.
+func (p *pollSession) took(bytes int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.gone { // else Closed has
+		p.untakenLocked(-bytes)
+		p.dropWorkLocked()
+	}
+}
+
+// untakenLocked notes that so many bytes more wait for OnData, or fewer, and returns how many wait for it, and for
+// workers, in all.
+func (p *pollSession) untakenLocked(bytes int) (all int64) {
+	w := p.workLocked()
+	was := w.untaken
+	w.untaken += bytes
+	return p.server().waiting.Add(int64(w.untaken>>10-was>>10)) << 10
 }
 
 // appendPost appends the messages of a body as records (section 5.4).

@@ -36,6 +36,7 @@ type pollWork struct {
 	messages []string // taken for a poll, in order
 	size     int      // of messages
 	posts    []posted // those that have no answer yet
+	untaken  int      // bytes of records that OnData has yet to take
 }
 
 // A posted is a POST whose answer waits for a mark.
@@ -58,7 +59,7 @@ func (p *pollSession) workLocked() *pollWork {
 }
 
 func (p *pollSession) dropWorkLocked() {
-	if w := p.busy; w != nil && len(w.messages) == 0 && len(w.posts) == 0 {
+	if w := p.busy; w != nil && len(w.messages) == 0 && len(w.posts) == 0 && w.untaken == 0 {
 		p.busy = nil
 	}
 }
@@ -139,6 +140,7 @@ func (p *pollSession) Closed() {
 			waiting = append(waiting, post.x)
 		}
 		p.busy.posts = nil
+		p.untakenLocked(-p.busy.untaken)
 	}
 	p.mu.Unlock()
 	for _, x := range waiting {

@@ -92,6 +92,7 @@ func (s *pollSocket) OnData(_ poller.Conn, data []byte) int {
 		var kind byte
 		var body []byte
 		kind, body, rest = cutRecord(rest)
+		s.session.took(recordHead + len(body)) // the mailbox counts what it gets
 		if kind >= recordTaken {
 			s.mark(kind, binary.BigEndian.Uint64(body))
 			continue

@@ -3,6 +3,7 @@ package server
 import (
 	"container/list"
 	"fmt"
+	"math"
 	"sync"
 )
 
@@ -32,7 +33,7 @@ const defaultMessageMemory = maxPollBodies
 func (s *Server) setMessageMemory() error {
 	least := int64(0)
 	for _, m := range s.routes {
-		least = max(least, 2*m.options.MaxFrameSize)
+		least = max(least, 2*min(m.options.MaxFrameSize, math.MaxInt64/2))
 	}
 	switch memory := &s.cfg.MessageMemory; {
 	case *memory == 0:
@@ -59,7 +60,7 @@ func (u *unfinished) grow(p *piece, held int64) (closing []*wsConn) {
 	for u.kept > u.limit {
 		closing = append(closing, u.giveUpLocked(u.messages.Front().Value.(*piece)))
 	}
-	if u.held > 2*u.limit && p.at != nil { // applications hold up the OnClose of those that were given up
+	if u.held-u.limit > u.limit && p.at != nil { // applications hold up the OnClose of those that were given up
 		closing = append(closing, u.giveUpLocked(p))
 	}
 	return closing

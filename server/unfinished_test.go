@@ -1,6 +1,8 @@
 package server_test
 
 import (
+	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -82,6 +84,32 @@ func TestUnfinishedMessages(t *testing.T) {
 	}
 }
 
+// A message takes its place behind those that have begun, also if one of the same connection ends in the same bytes:
+// who sends one after the other is not given up as the first.
+func TestUnfinishedOrder(t *testing.T) {
+	for _, engine := range poller.Names() {
+		t.Run(engine, func(t *testing.T) {
+			cfg := memoryConfig(echo)
+			cfg.Engine = engine
+			srv := servertest.Start(t, cfg)
+			busy, rest := beginMessage(t, srv)
+			unfinishedIs(t, srv, unfinishedHeld)
+			first, _ := beginMessage(t, srv)
+			unfinishedIs(t, srv, 2*unfinishedHeld)
+			whole := bigFrame(unfinishedBytes)
+			writeText(t, busy, rest+whole[:unfinishedBytes])
+			readUntil(t, busy, `xxx"]}]`)
+			unfinishedIs(t, srv, 2*unfinishedHeld)
+			beginMessage(t, srv)
+			unfinishedIs(t, srv, 3*unfinishedHeld)
+			beginMessage(t, srv)
+			readUntil(t, first, "\x03\xf5too many messages") // code 1013
+			writeText(t, busy, whole[unfinishedBytes:])
+			readUntil(t, busy, `xxx"]}]`)
+		})
+	}
+}
+
 // Messages that wait for applications that are slow, or blocked, take no more than MessageMemory: from half of it on a
 // connection is read no further while a good part of it is its own, above it the next one is closed.
 func TestWaitingMessages(t *testing.T) {
@@ -135,6 +163,24 @@ func TestWaitingMessages(t *testing.T) {
 	}
 }
 
+// What is written for "no limit" is none.
+func TestMessagesWithoutLimit(t *testing.T) {
+	for _, row := range []struct{ frame, memory int64 }{{0, math.MaxInt64}, {math.MaxInt64, 0}, {math.MaxInt64 / 2, 0}, {1 << 41, 0}} {
+		t.Run(fmt.Sprint(row), func(t *testing.T) {
+			cfg := memoryConfig(echo)
+			cfg.Sockets[0].WebSocket.MaxFrameSize, cfg.MessageMemory = row.frame, row.memory
+			srv := servertest.Start(t, cfg)
+			nc, rest := beginMessage(t, srv)
+			unfinishedIs(t, srv, unfinishedHeld)
+			for _, ref := range []string{"3", "4"} {
+				writeText(t, nc, rest+string(clientFrame(`["1","`+ref+`","room:1","echo",{}]`)))
+				readUntil(t, nc, `"`+ref+`","room:1","phx_reply"`)
+				rest = ""
+			}
+		})
+	}
+}
+
 func TestMessageMemoryErrors(t *testing.T) {
 	for _, row := range []struct {
 		frame, memory int64
@@ -156,4 +202,53 @@ func TestMessageMemoryErrors(t *testing.T) {
 			t.Errorf("%+v: %v", row, err)
 		}
 	}
+}
+
+// Messages of a POST that the session has yet to take wait for a worker as well: they count, and a long POST is not
+// taken while there is no room. What is left of them counts no more at the end of the session.
+func TestWaitingPosts(t *testing.T) {
+	held := make(chan bool)
+	cfg := memoryConfig(func(c *server.Context, _ string, p server.Payload) error {
+		<-held
+		return c.Reply(nil)
+	})
+	cfg.Sockets[0].LongPoll = &server.LongPollOptions{Window: patient, MaxBodyBytes: 100_000}
+	cfg.Sockets[0].Connect = func(c *server.Connect) error { c.ID = c.Params.Get("id"); return nil }
+	srv := servertest.Start(t, cfg)
+	sessions := make([]*lpClient, 3)
+	for i := range sessions {
+		sessions[i] = newLPClient(t, srv)
+		sessions[i].url += fmt.Sprintf("&id=%d", i)
+		sessions[i].open()
+		sessions[i].post(join1)
+	}
+	waits := func(kib int64) {
+		t.Helper()
+		servertest.Eventually(t, "the messages that wait are counted", func() bool { return srv.Stats().Waiting == kib<<10 })
+	}
+	line := func(bytes int) string { return `["1","2","room:1","echo",["` + strings.Repeat("x", bytes) + `"]]` }
+	first, second, third := sessions[0], sessions[1], sessions[2]
+	if got := first.post(line(10), line(90_000)); got != 200 {
+		t.Fatalf("%d", got)
+	}
+	waits(88)
+	answered := make(chan int, 1)
+	go func() { answered <- first.post(line(20_000), line(50_000)) }() // of which the second is not taken: see below
+	waits(88 + 20 + 48)
+	if got := second.post(line(80_000)); got != 408 {
+		t.Errorf("a POST for which there is no room: %d, want 408", got)
+	}
+	if got := srv.Stats().Limits.Refused; got != (server.Refusals{Waiting: 1}) {
+		t.Errorf("%+v, want one Waiting", got)
+	}
+	if got := third.post(line(30_000)); got != 200 {
+		t.Errorf("a short POST: %d, want 200", got)
+	}
+	waits(88 + 20 + 48) // its worker has it
+	srv.Disconnect("0")
+	if got := await(t, answered, "the answer"); got != 410 && got != 408 {
+		t.Errorf("at the end of the session: %d", got)
+	}
+	close(held)
+	waits(0)
 }

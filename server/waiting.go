@@ -1,6 +1,10 @@
 package server
 
-import "github.com/dormouse-ws/dormouse/poller"
+import (
+	"math"
+
+	"github.com/dormouse-ws/dormouse/poller"
+)
 
 // minWaiting is the least of what may wait for a worker on one connection: many small messages.
 const minWaiting = 256 << 10
@@ -12,8 +16,8 @@ const crowdedWaiting = 64
 // counts tasks; 64 of the largest messages would be 640 MB.
 func (w *wsConn) maxWaiting() int32 { return kib(max(w.mount.options.MaxFrameSize, minWaiting)) }
 
-// kib rounds up, so that small messages count too.
-func kib(bytes int64) int32 { return int32(bytes>>10) + 1 }
+// kib rounds up, so that small messages count too. What is no limit stays none.
+func kib(bytes int64) int32 { return int32(min(bytes>>10, math.MaxInt32-1)) + 1 }
 
 // wait notes that so many KiB more wait, or fewer, and returns how many do on this connection and on all. Messages
 // of less than a KiB do not count for all: the engine's limit bounds them, and a counter that all processors share

@@ -97,6 +97,9 @@ func (s *Server) stop() {
 		s.t.Errorf("left after Shutdown: %d subscriptions, %d topics, %d HTTP connections",
 			st.Hub.Subscriptions, st.Hub.Topics, st.HTTPConns)
 	}
+	if st.Unfinished != 0 || st.Waiting != 0 {
+		s.t.Errorf("left after Shutdown: %d bytes of messages that have begun, %d of messages that wait", st.Unfinished, st.Waiting)
+	}
 	if p := st.Presence; p.Entries != 0 || p.Topics != 0 || p.Waiting != 0 {
 		s.t.Errorf("presences are left after Shutdown: %+v", p)
 	}

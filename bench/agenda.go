@@ -107,6 +107,7 @@ func (u *user) comeBack(due int64) {
 	case absent:
 		u.connectLocked(due)
 	case upgraded:
+		u.setOutLocked()
 		u.joinLocked()
 	}
 }

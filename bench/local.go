@@ -63,13 +63,14 @@ func (r *localRun) reach(ctx context.Context, s Stage) error {
 
 func (r *localRun) stages(ctx context.Context) error {
 	c := r.crowd
-	if err := r.arrive(ctx); err != nil {
-		return err
+	err := r.arrive(ctx)
+	if err == nil {
+		c.script.traffic(ctx, c)
+		err = ctx.Err()
 	}
-	c.script.traffic(ctx, c)
-	if ctx.Err() != nil {
+	if err != nil {
 		c.settle(context.Background(), stopSettle)
-		return ctx.Err()
+		return err
 	}
 	c.settle(ctx, c.cfg.Settle)
 	if err := r.reach(ctx, StageSent); err != nil {
@@ -116,7 +117,7 @@ func (c *crowd) arrivals(ctx context.Context, s schedule) {
 	c.awaitAll(ctx, 3*c.cfg.Timeout, func() bool { return c.pending.Load() == 0 })
 }
 
-// settle waits until everything that was sent has come.
+// settle waits until everything that was sent has come, and everybody is where they were going.
 func (c *crowd) settle(ctx context.Context, patience time.Duration) {
 	c.awaitAll(ctx, patience, func() bool {
 		for _, r := range c.rooms {
@@ -124,7 +125,7 @@ func (c *crowd) settle(ctx context.Context, patience time.Duration) {
 				return false
 			}
 		}
-		return c.awaiting.Load() == 0
+		return c.awaiting.Load() == 0 && c.pending.Load() == 0
 	})
 }
 
@@ -188,7 +189,9 @@ func (r *localRun) outcome(stopped bool) *Outcome {
 	open := c.now()
 	if stopped { // a message had all its time if that is longer than twice what any has taken
 		for _, room := range c.rooms {
-			open = min(open, c.now()-int64(stopSettle+2*room.slowest()))
+			room.mu.Lock()
+			open = min(open, c.now()-int64(stopSettle+2*room.slowest))
+			room.mu.Unlock()
 		}
 	}
 	for _, room := range c.rooms {

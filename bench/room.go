@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -16,9 +17,14 @@ type room struct {
 
 	mu       sync.Mutex // protects the following
 	members  int64
-	messages []*entry // by number; nil: another's, not heard of yet
-	whole    int      // of the messages below it nothing is to come any more
-	forged   int64    // deliveries of messages that nobody has sent
+	messages []*entry            // by number; nil: another's, not heard of yet
+	whole    int                 // of the messages below it nothing is to come any more
+	forged   int64               // deliveries of messages that nobody has sent
+	slowest  time.Duration       // the longest that a delivery has taken
+	heard    int64               // when the last delivery came
+	still    time.Duration       // the longest between two
+	owed     map[uint32][]uint32 // by member: what has not come to it, and is more than maxUnseen behind the newest that has; in order
+	debts    int                 // how much is owed to all
 }
 
 // An entry is what a room knows of a message.
@@ -27,11 +33,13 @@ type entry struct {
 	sent int64 // on the crowd's clock; of another generator's, when it was first heard of
 }
 
-// maxUnseen is of how many messages behind the newest a user knows which have come.
+// maxUnseen is of how many messages behind the newest a user knows by itself which have come. A target that
+// stands still has more overtaken: it then reads one sender's messages of all that time, and after them another's.
 const maxUnseen = 64
 
-// reorderFor is how long a message may be overtaken by others, as those of other senders: it is not lost yet.
-const reorderFor = int64(time.Second)
+// reorderFor is how long a message may be overtaken by others, as those of other senders, beyond twice the longest
+// that any has taken or that nothing came: it is not lost yet.
+const reorderFor = time.Second
 
 // atLocked returns the account of message seq. One that another generator has sent begins with the first
 // delivery: all members of the moment are to get it.
@@ -61,7 +69,7 @@ func (r *room) send(by *user, others bool) (seq uint32, ok bool) {
 	m.Sender = true
 	if others {
 		m.Expected--
-		by.note(seq)
+		r.noteLocked(by, seq)
 	}
 	return seq, true
 }
@@ -101,13 +109,21 @@ func (c *crowd) exitLocked(u *user, free bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.members--
+	due := r.owed[u.index]
+	r.debts -= len(due)
+	delete(r.owed, u.index)
 	if !free {
 		return
 	}
-	now := c.now()
-	for seq := max(u.since, u.high-min(u.high, maxUnseen)); seq < uint32(len(r.messages)); seq++ {
-		m := r.messages[seq]
-		if m != nil && !u.has(seq) && (seq >= u.high || now-m.sent < reorderFor) {
+	for seq := u.firstSeen(); seq < uint32(len(r.messages)); seq++ {
+		if !u.has(seq) {
+			due = append(due, seq)
+		}
+	}
+	// What was sent before it, and has been overtaken. Of a target that stands still now nothing is to be told.
+	lost := r.heard - int64(reorderFor+2*max(r.slowest, r.still))
+	for _, seq := range due {
+		if m := r.messages[seq]; m != nil && (seq >= u.high || m.sent > lost) {
 			m.Expected--
 		}
 	}
@@ -116,25 +132,47 @@ func (c *crowd) exitLocked(u *user, free bool) {
 // maxMessages is what one room may hold.
 func (c *crowd) maxMessages() int { return max(1, maxMessages/len(c.rooms)) }
 
-// has reports whether u has got message seq, of the newest of its room.
-func (u *user) has(seq uint32) bool {
-	return seq < u.high && (u.high-1-seq >= maxUnseen || u.seen>>(u.high-1-seq)&1 == 1)
-}
+// firstSeen is the first message of which u knows by itself whether it has come.
+func (u *user) firstSeen() uint32 { return max(u.since, u.high-min(u.high, maxUnseen)) }
 
-// note marks seq as received; false if it was already.
-func (u *user) note(seq uint32) bool {
-	if seq >= u.high {
+// has reports whether message seq has come to u. It is none below firstSeen.
+func (u *user) has(seq uint32) bool { return seq < u.high && u.seen>>(u.high-1-seq)&1 == 1 }
+
+// noteLocked marks seq as received by u; false if it was already.
+func (r *room) noteLocked(u *user, seq uint32) bool {
+	switch {
+	case seq >= u.high:
+		r.oweLocked(u, seq+1)
 		u.seen = u.seen<<(seq+1-u.high) | 1
 		u.high = seq + 1
 		return true
+	case seq >= u.firstSeen():
+		had := u.has(seq)
+		u.seen |= 1 << (u.high - 1 - seq)
+		return !had
 	}
-	bit := uint64(1) << (u.high - 1 - seq)
-	if bit == 0 {
-		return false // too old to tell: nobody is overtaken by so many in a stream, so it has come before
+	due := r.owed[u.index]
+	i, owed := slices.BinarySearch(due, seq)
+	if owed {
+		r.owed[u.index] = slices.Delete(due, i, i+1)
+		r.debts--
 	}
-	fresh := u.seen&bit == 0
-	u.seen |= bit
-	return fresh
+	return owed
+}
+
+// oweLocked notes what has not come to u of the messages that it will know nothing of once its newest is the one
+// before high. There is an end to what is remembered: beyond it, what comes late counts as if it came again.
+func (r *room) oweLocked(u *user, high uint32) {
+	for seq := u.firstSeen(); seq+maxUnseen < high && r.debts < u.crowd.maxMessages(); seq++ {
+		if u.has(seq) {
+			continue
+		}
+		if r.owed == nil {
+			r.owed = map[uint32][]uint32{}
+		}
+		r.owed[u.index] = append(r.owed[u.index], seq)
+		r.debts++
+	}
 }
 
 // deliveredLocked counts a delivery of a message of u's room. The user's lock is held.
@@ -154,8 +192,13 @@ func (c *crowd) deliveredLocked(u *user, m mark) {
 		r.forged++
 		return
 	}
-	a := r.atLocked(m.seq, c.now())
-	if !u.note(m.seq) {
+	now := c.now()
+	if r.heard > 0 {
+		r.still = max(r.still, time.Duration(now-r.heard))
+	}
+	r.heard = now
+	a := r.atLocked(m.seq, now)
+	if !r.noteLocked(u, m.seq) {
 		a.Extra++
 		return
 	}
@@ -164,6 +207,7 @@ func (c *crowd) deliveredLocked(u *user, m mark) {
 	}
 	a.Received++
 	a.Last = max(a.Last, after)
+	r.slowest = max(r.slowest, after)
 	a.Spread.record(after)
 	c.latency[c.deliver.Load()].record(u, int64(after))
 }
@@ -198,16 +242,4 @@ func (r *room) account(open int64) Room {
 		}
 	}
 	return a
-}
-
-// slowest is the longest time that a delivery has taken.
-func (r *room) slowest() (longest time.Duration) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, m := range r.messages {
-		if m != nil {
-			longest = max(longest, m.Last)
-		}
-	}
-	return longest
 }

@@ -85,6 +85,8 @@ func (u *user) goAway() {
 	defer u.mu.Unlock()
 	if u.state == joined {
 		u.hangUpLocked()
+		// A target that stands still has not read what was said before, and a reset would take that away.
+		u.link.SetDeadline(max(closePatience, u.crowd.cfg.Timeout))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -147,4 +148,66 @@ func TestStormLosesNobody(t *testing.T) {
 	cancel()
 	release()
 	done.Wait()
+}
+
+// A run that is interrupted while users arrive counts those on their way: the target has seen them as well.
+func TestInterruptWaitsForArrivals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &crowd{script: hold{}, rooms: []*room{{}}, began: time.Now()}
+		c.pending.Store(1)
+		time.AfterFunc(stopSettle/2, func() {
+			c.counts.joins.Add(1)
+			c.pending.Add(-1)
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		r := &localRun{crowd: c, meet: closed{}}
+		if err := r.stages(ctx); !errors.Is(err, context.Canceled) || c.counts.joins.Load() != 1 {
+			t.Errorf("%v with %d joins, want %v with 1", err, c.counts.joins.Load(), context.Canceled)
+		}
+	})
+}
+
+// closed is a meeting that nobody comes to any more.
+type closed struct{}
+
+func (closed) Wait(ctx context.Context, _ Stage) error { return ctx.Err() }
+
+// Who changes rooms is on the way until it has joined, or was refused.
+func TestMoveIsSettled(t *testing.T) {
+	for _, answer := range []replyStatus{statusOK, statusError} {
+		u := startUser(t, "chat", joined)
+		c := u.crowd
+		u.mu.Lock()
+		u.leaveLocked(0)
+		for _, step := range []string{"the leave", "the join"} {
+			if n := c.pending.Load(); n != 1 {
+				t.Errorf("%d are on their way before %s is answered, want 1", n, step)
+			}
+			u.replyLocked(inbound{ref: u.await, status: answer})
+		}
+		if n := c.pending.Load(); n != 0 {
+			t.Errorf("%d are on their way behind the answers, want 0", n)
+		}
+		u.mu.Unlock()
+	}
+}
+
+// A deadlined is a link that knows its deadline.
+type deadlined struct {
+	noLink
+	after time.Duration
+}
+
+func (d *deadlined) SetDeadline(after time.Duration) { d.after = after }
+
+// Who goes away leaves a target that stands still the time to read what it has said.
+func TestGoAwayIsPatient(t *testing.T) {
+	u := startUser(t, "chat", joined)
+	link := &deadlined{}
+	u.link = link
+	u.goAway()
+	if want := u.crowd.cfg.Timeout; link.after != want {
+		t.Errorf("it is reset after %v, want %v", link.after, want)
+	}
 }

@@ -57,7 +57,7 @@ const (
 	deaf                      // it has stopped reading on purpose, and counts no more
 	awake                     // deaf, and reads again
 	counted                   // it has arrived once
-	pending                   // it is neither joined nor refused nor lost since it was dialled
+	pending                   // it is neither joined nor refused nor lost since it set out for its topic
 )
 
 // now is the time since the crowd's start.
@@ -119,8 +119,7 @@ func (u *user) connectLocked(due int64) {
 		return
 	}
 	c.counts.open.Add(1)
-	c.pending.Add(1)
-	u.flags |= pending
+	u.setOutLocked()
 	u.link.SetDeadline(c.cfg.Timeout)
 }
 
@@ -141,6 +140,7 @@ func (u *user) joinLocked() {
 // leaveLocked leaves the room for another, which it joins when the leave was confirmed.
 func (u *user) leaveLocked(next uint32) {
 	c := u.crowd
+	u.setOutLocked()
 	c.exitLocked(u, true)
 	u.state = leaving
 	u.await = u.nextRefLocked()
@@ -210,7 +210,15 @@ func (u *user) hangUpLocked() {
 	u.link.SetDeadline(closePatience)
 }
 
-// settleLocked notes that the user waits no more for what began with its dial.
+// setOutLocked notes that the user is on its way into its topic.
+func (u *user) setOutLocked() {
+	if u.flags&pending == 0 {
+		u.flags |= pending
+		u.crowd.pending.Add(1)
+	}
+}
+
+// settleLocked notes that it is not any more.
 func (u *user) settleLocked() {
 	if u.flags&pending != 0 {
 		u.flags &^= pending

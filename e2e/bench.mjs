@@ -77,7 +77,9 @@ export class Bench extends Process {
   constructor(t, args, options) {
     const folder = mkdtempSync(path.join(temporaryFolder(), "bench-"));
     const files = ["--json", path.join(folder, "run.json"), "--html", path.join(folder, "run.html")];
-    super(t, build("dormouse"), ["bench", ...args, ...files], { cwd: folder, ...options });
+    // A target on a machine that stalls may be slow, and answers all the same.
+    const patient = args.includes("--timeout") ? [] : ["--timeout", "60s"];
+    super(t, build("dormouse"), ["bench", ...args, ...patient, ...files], { cwd: folder, ...options });
     this.#folder = folder;
   }
 

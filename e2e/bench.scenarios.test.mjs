@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { describe } from "node:test";
 
 import { bench, echoserver, phoenix, worked } from "./bench.mjs";
-import { test } from "./support.mjs";
+import { despiteStalls, test } from "./support.mjs";
 
 const users = 300;
 const quick = ["--connections", `${users}`, "--arrival-rate", "1000", "--plateau", "0"];
@@ -21,12 +21,9 @@ async function run(t, scenario, flags = [], serverFlags = []) {
   const seen = await server.stop();
   assert.deepEqual(seen.firstViolations, []);
   const { counts, account } = result;
-  // Users of chat come and go to the end: what the server has answered by then may be on its way to them.
-  const arrivals = ({ upgrades, joins }) => (scenario === "chat" ? {} : { upgrades, joins });
-  assert.ok(counts.upgrades <= seen.upgrades && counts.joins <= seen.joins, JSON.stringify([counts, seen]));
   assert.deepEqual(
-    { ...arrivals(counts), leaves: counts.leaves, messages: account.messages },
-    { ...arrivals(seen), leaves: seen.leaves, messages: seen.shouts },
+    [counts.upgrades, counts.joins, counts.leaves, account.messages],
+    [seen.upgrades, seen.joins, seen.leaves, seen.shouts],
   );
   assert.equal(counts.sent, seen.shouts + seen.pings);
   return { result, seen };
@@ -99,22 +96,15 @@ describe("against servers that are not ours", { concurrency: 3 }, () => {
     assert.deepEqual([seen.shouts, seen.due], [100, 100 * (users / 10)]);
   });
 
-  test("chat: whoever comes and goes meanwhile is neither missing nor extra", async (t) => {
-    const { result, seen } = await run(t, "chat", [
-      ...traffic,
-      "--rooms",
-      "5",
-      "--rate",
-      "400",
-      "--duration",
-      "2s",
-      "--seed",
-      "7",
-    ]);
-    assert.ok(seen.shouts > 0 && seen.leaves > 0 && seen.upgrades > users, JSON.stringify(seen));
-    assert.ok(result.account.expected <= seen.due, `${result.account.expected} expected, ${seen.due} due`);
-    assert.equal(result.account.received, result.account.expected);
-  });
+  // Who goes comes back after a second at the earliest, which on a machine that stalls is after the end.
+  test("chat: whoever comes and goes meanwhile is neither missing nor extra", (t) =>
+    despiteStalls(async () => {
+      const flags = ["--rooms", "5", "--rate", "400", "--duration", "2s", "--seed", "7"];
+      const { result, seen } = await run(t, "chat", [...traffic, ...flags]);
+      assert.ok(seen.shouts > 0 && seen.leaves > 0 && seen.upgrades > users, JSON.stringify(seen));
+      assert.ok(result.account.expected <= seen.due, `${result.account.expected} expected, ${seen.due} due`);
+      assert.equal(result.account.received, result.account.expected);
+    }, 5));
 
   test("echo: each request is answered, with idle users beside", async (t) => {
     const { result, seen } = await run(t, "echo", [...traffic, "--active", "50", "--rate", "500"]);
@@ -134,17 +124,19 @@ describe("against servers that are not ours", { concurrency: 3 }, () => {
     assert.equal(result.account.received, result.account.expected);
   });
 
-  test("heartbeats come as often as they are told to, one at a time", async (t) => {
-    const { result, seen } = await run(t, "connect", ["--heartbeat", "500ms", "--hold", "3s"]);
-    const unanswered = seen.heartbeats - result.counts.heartbeats; // each user may have one on its way at the end
-    assert.ok(unanswered >= 0 && unanswered <= users, `${result.counts.heartbeats} of ${seen.heartbeats} were answered`);
-    const seconds = result.elapsed / 1e9;
-    assert.ok(seen.heartbeats >= users, `${seen.heartbeats} heartbeats of ${users} users in ${seconds} s`);
-    assert.ok(
-      seen.heartbeats <= users * (2 * seconds + 1),
-      `${seen.heartbeats} heartbeats of ${users} users in ${seconds} s`,
-    );
-  });
+  // A server that stalls for 500 ms has not answered in time.
+  test("heartbeats come as often as they are told to, one at a time", (t) =>
+    despiteStalls(async () => {
+      const { result, seen } = await run(t, "connect", ["--heartbeat", "500ms", "--hold", "3s"]);
+      const { heartbeats } = result.counts;
+      const unanswered = seen.heartbeats - heartbeats; // each user may have one on its way at the end
+      assert.ok(unanswered >= 0 && unanswered <= users, `${heartbeats} of ${seen.heartbeats} were answered`);
+      const seconds = result.elapsed / 1e9;
+      assert.ok(
+        seen.heartbeats >= users && seen.heartbeats <= users * (2 * seconds + 1),
+        `${seen.heartbeats} heartbeats of ${users} users in ${seconds} s`,
+      );
+    }, 10));
 
   for (const [what, flags, insecure] of [
     ["ws", [], []],

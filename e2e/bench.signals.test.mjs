@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { describe } from "node:test";
 
 import { Bench, errorsOf, failed, phoenix, worked } from "./bench.mjs";
-import { test, within } from "./support.mjs";
+import { despiteStalls, test, within } from "./support.mjs";
 
 const quick = ["--connections", "200", "--arrival-rate", "1000", "--plateau", "0"];
 
@@ -102,34 +102,54 @@ describe("signals", { concurrency: 3 }, () => {
     );
   });
 
-  for (const signal of ["SIGINT", "SIGTERM"]) {
-    test(`${signal} in the middle of the traffic: a report of what was done so far`, async (t) => {
+  // It reads what one sender has sent meanwhile, then what the next has: each message is overtaken by many.
+  for (const [scenario, ...flags] of [
+    ["rooms", "--rooms", "1", "--rate", "100", "--duration", "3s"],
+    ["chat", "--rooms", "2", "--rate", "200", "--duration", "4s"],
+  ]) {
+    test(`a target that stands still has lost nothing, and doubled nothing: ${scenario}`, async (t) => {
       const server = await phoenix(t);
-      const run = await begin(t, server, "broadcast", "--rate", "50", "--duration", "60s");
-      run.kill(signal);
-      await run.finish(20_000);
-      const { stopped, account, counts } = run.result;
-      assert.equal(stopped, true);
-      worked(run);
-      assert.match(run.stdout, /interrupt|stopped/i, `${run}`);
-      await server.until(({ open }) => open === 0, "the end of all users");
-      const seen = await server.stop();
-      assert.deepEqual([account.messages, account.received, counts.joins], [seen.shouts, seen.due, seen.joins]);
-      assert.deepEqual(seen.closed, { 1000: 200 });
+      const run = await begin(t, server, scenario, ...flags, "--settle", "60s");
+      server.kill("SIGSTOP");
+      await pause(1_800);
+      server.kill("SIGCONT");
+      worked(await run.finish());
+      assert.ok(run.result.account.received > 0);
     });
   }
 
-  test("an interrupt while users arrive", async (t) => {
-    const server = await phoenix(t);
-    const flags = ["--connections", "5000", "--arrival-rate", "100", "--plateau", "0"];
-    const run = new Bench(t, ["connect", "--url", server.ws, ...flags]);
-    await server.until(({ joins }) => joins >= 20, "some users");
-    run.kill("SIGINT");
-    await run.finish(20_000);
-    worked(run);
-    const { joins } = await server.stop();
-    assert.deepEqual([run.result.stopped, run.result.counts.joins], [true, joins]);
-  });
+  for (const signal of ["SIGINT", "SIGTERM"]) {
+    // For what is on its way it waits two seconds, and three for the answers to its closes.
+    test(`${signal} in the middle of the traffic: a report of what was done so far`, (t) =>
+      despiteStalls(async () => {
+        const server = await phoenix(t);
+        const run = await begin(t, server, "broadcast", "--rate", "50", "--duration", "60s");
+        run.kill(signal);
+        await run.finish(20_000);
+        const { stopped, account, counts } = run.result;
+        assert.equal(stopped, true);
+        worked(run);
+        assert.match(run.stdout, /interrupt|stopped/i, `${run}`);
+        await server.until(({ open }) => open === 0, "the end of all users");
+        const seen = await server.stop();
+        assert.deepEqual([account.messages, account.received, counts.joins], [seen.shouts, seen.due, seen.joins]);
+        assert.deepEqual(seen.closed, { 1000: 200 });
+      }, 5));
+  }
+
+  // For those on their way it waits two seconds.
+  test("an interrupt while users arrive", (t) =>
+    despiteStalls(async () => {
+      const server = await phoenix(t);
+      const flags = ["--connections", "5000", "--arrival-rate", "1000", "--plateau", "0"];
+      const run = new Bench(t, ["connect", "--url", server.ws, ...flags]);
+      await server.until(({ joins }) => joins >= 20, "some users");
+      run.kill("SIGINT");
+      await run.finish(20_000);
+      worked(run);
+      const { joins } = await server.stop();
+      assert.deepEqual([run.result.stopped, run.result.counts.joins], [true, joins]);
+    }, 5));
 
   test("a second interrupt does not wait", async (t) => {
     const server = await phoenix(t, "--late", "60000"); // so that there is something to wait for

@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { chromium } from "playwright-core";
 
-import { atEnd, patienceMs, witness } from "./support.mjs";
+import { atEnd, patienceMs, temporaryFolder, witness } from "./support.mjs";
 
 const names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
@@ -13,12 +13,14 @@ function findChromium() {
   return wanted.find((name) => spawnSync(name, ["--version"]).status === 0);
 }
 
-// launch starts it quiet: on its own it would look up and call hosts of its maker.
+// launch starts it quiet: on its own it would look up and call hosts of its maker, and write to the home of whoever
+// runs the tests.
 function launch(name, args) {
   const executablePath = name.includes("/") ? name : spawnSync("which", [name], { encoding: "utf8" }).stdout.trim();
   return chromium.launch({
     executablePath,
     timeout: 4 * patienceMs,
+    env: { ...process.env, XDG_CONFIG_HOME: temporaryFolder(), XDG_CACHE_HOME: temporaryFolder() },
     args: [
       "--no-sandbox",
       "--disable-gpu",

@@ -46,8 +46,8 @@ type Config struct {
 	// and those that wait for a worker: each of the two may take so much. Above the first the message that began
 	// first is given up, above the second the one that comes: its connection is closed with code 1013, and a POST of
 	// the long-poll transport answered with 408. Of each connection 8 KiB and 64 KiB are kept nevertheless. From half
-	// of the second on a connection is read no further while 64 KiB of it wait. Default 256 MiB; twice the largest
-	// MaxFrameSize at least.
+	// of the second on a connection is read no further while 64 KiB of it wait. A compressed message counts as it was
+	// sent; what it inflates to, on a worker, does not. Default 256 MiB; twice the largest MaxFrameSize at least.
 	MessageMemory int64
 
 	// MaxHTTPConns bounds the connections handed to net/http, which costs a goroutine and buffers

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/dormouse-ws/dormouse/bench"
 )
@@ -77,6 +78,11 @@ func isAddr(host string) bool {
 	return err == nil
 }
 
+// isForeign reports what is in no name, address or prefix. A name may be an internationalized one (RFC 5890).
+func isForeign(r rune) bool {
+	return !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-._:%*/", r)
+}
+
 // splitHostPort splits an address whose port may be missing. An IPv6 address needs brackets if it has one.
 func splitHostPort(s string) (host, port string, err error) {
 	host = s
@@ -87,7 +93,7 @@ func splitHostPort(s string) (host, port string, err error) {
 			return "", "", errors.New("want host:port, an IPv6 address in brackets, as 10.0.0.2:9900 or [fd00::2]:9900")
 		}
 	}
-	if host == "" || strings.ContainsAny(host, "[] \t@?#") {
+	if host == "" || strings.ContainsFunc(host, isForeign) {
 		return "", "", errors.New("it names no host, as 10.0.0.2:9900")
 	}
 	if port != "" {

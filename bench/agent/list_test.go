@@ -18,6 +18,7 @@ func TestParseList(t *testing.T) {
 		{" a:1 , b=2 ", []Entry{{"a:1", 1}, {"b:9900", 2}}},
 		{"10.0.0.2,fd00::2,[fd00::3],[fd00::4]:5=1000000", []Entry{
 			{"10.0.0.2:9900", 1}, {"[fd00::2]:9900", 1}, {"[fd00::3]:9900", 1}, {"[fd00::4]:5", 1_000_000}}},
+		{"fe80::1%eth0,bücher.example", []Entry{{"[fe80::1%eth0]:9900", 1}, {"bücher.example:9900", 1}}},
 	} {
 		if got, err := ParseList(row.list); err != nil || !reflect.DeepEqual(got, row.want) {
 			t.Errorf("%q is %v, %v", row.list, got, err)
@@ -28,7 +29,7 @@ func TestParseList(t *testing.T) {
 func TestParseListRefuses(t *testing.T) {
 	for _, list := range []string{
 		"", " ", ",", "a,", "a,,b", ":9900", "a:", "a:0", "a:65536", "a:x", "a:+1", "a=0", "a=-1", "a=x", "a=1.5", "a=1000001", "a=",
-		"a,a:9900", "http://a:9900", "a/b", "a b", "[fd00::1", "fd00::1]:1", "[]:1", "user@a", "a:1:2",
+		"a,a:9900", "http://a:9900", "a/b", "a b", "[fd00::1", "fd00::1]:1", "[]:1", "user@a", "a:1:2", "[\r]", "a\x00", "a\xff",
 		strings.Repeat("a,", 10),
 	} {
 		if got, err := ParseList(list); err == nil {
@@ -48,6 +49,7 @@ func TestParseListRefuses(t *testing.T) {
 func FuzzParseList(f *testing.F) {
 	f.Add("a:9900,b:9900=2")
 	f.Add("[fd00::1]:1=3, c")
+	f.Add("[\r]")
 	f.Fuzz(func(t *testing.T, list string) {
 		entries, err := ParseList(list)
 		if err != nil {

@@ -5,7 +5,6 @@ package poller
 import (
 	"context"
 	"errors"
-	"net"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -24,34 +23,25 @@ func TestAttachUnwatched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	peer, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
+	defer unix.Close(fds[1])
+	if err := unix.EpollCtl(e.loops[0].epfd, unix.EPOLL_CTL_ADD, fds[0], &unix.EpollEvent{}); err != nil {
+		t.Fatal(err) // it is to be there already
 	}
-	defer peer.Close()
-	nc, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	epfd := e.loops[0].epfd
-	e.loops[0].epfd = -1
 	h := make(closeHandler, 2)
-	attached := e.Attach(nc, h, nil)
-	e.loops[0].epfd = epfd
+	attached := e.add(fds[0], h, nil)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := e.Shutdown(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if len(h) != 1 || attached != nil {
-		t.Fatalf("Attach: %v; OnClose came %d times", attached, len(h))
+		t.Fatalf("add: %v; OnClose came %d times", attached, len(h))
 	}
-	if why := <-h; !errors.Is(why, unix.EBADF) {
+	if why := <-h; !errors.Is(why, unix.EEXIST) {
 		t.Errorf("OnClose(%v)", why)
 	}
 }

@@ -313,15 +313,7 @@ func TestDrainMissesNoLatecomer(t *testing.T) {
 		}()
 		early = append(early, dialMet(srv))
 	}
-	ended := make(chan error, 1)
-	go func() {
-		conn, _, err := websocket.Dial(t.Context(), srv.URL(wsPath), nil)
-		if err == nil {
-			_, _, err = conn.Read(t.Context())
-			_ = conn.CloseNow()
-		}
-		ended <- err
-	}()
+	ended := dialToTheEnd(t, srv)
 	await(t, entered, "Connect")
 	p := newPauses(srv.Server)
 	down := shutDown(t, srv.Server)

@@ -48,6 +48,20 @@ func TestShutdownCloses(t *testing.T) {
 	}
 }
 
+// dialToTheEnd connects without waiting for it, and tells what the client's first read ends with, or its dial.
+func dialToTheEnd(t *testing.T, srv *servertest.Server) <-chan error {
+	ended := make(chan error, 1)
+	go func() {
+		conn, _, err := websocket.Dial(t.Context(), srv.URL(wsPath), nil)
+		if err == nil {
+			_, _, err = conn.Read(t.Context())
+			_ = conn.CloseNow()
+		}
+		ended <- err
+	}()
+	return ended
+}
+
 // Shutdown waits for a Connect that is under way; the client is accepted and sent away with 1012, so that
 // it returns. Healthz says 503 meanwhile.
 func TestShutdownDuringConnect(t *testing.T) {
@@ -61,15 +75,7 @@ func TestShutdownDuringConnect(t *testing.T) {
 	if code := healthz(srv); code != 200 {
 		t.Errorf("Healthz: %d, want 200", code)
 	}
-	ended := make(chan error, 1)
-	go func() {
-		conn, _, err := websocket.Dial(t.Context(), srv.URL(wsPath), nil)
-		if err == nil {
-			_, _, err = conn.Read(t.Context())
-			_ = conn.CloseNow()
-		}
-		ended <- err
-	}()
+	ended := dialToTheEnd(t, srv)
 	await(t, entered, "Connect")
 	down := make(chan error)
 	go func() {

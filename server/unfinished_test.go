@@ -47,67 +47,57 @@ func unfinishedIs(t testing.TB, srv *servertest.Server, want int64) {
 // Clients that begin long messages and do not end them have no more than MessageMemory of the server: the one that
 // began first goes, the others end theirs and are answered.
 func TestUnfinishedMessages(t *testing.T) {
-	for _, engine := range poller.Names() {
-		t.Run(engine, func(t *testing.T) {
-			cfg := memoryConfig(echo)
-			cfg.Engine = engine
-			srv := servertest.Start(t, cfg)
-			bystander := srv.Dial(wsPath)
-			bystander.Join("room:1", nil)
-			var conns []rawConn
-			var rests []string
-			begin := func() {
-				nc, rest := beginMessage(t, srv)
-				conns, rests = append(conns, nc), append(rests, rest)
-			}
-			for i := range int64(3) {
-				begin()
-				unfinishedIs(t, srv, (i+1)*unfinishedHeld)
-			}
+	forEachLimited(t, func() server.Config { return memoryConfig(echo) }, func(t *testing.T, srv *servertest.Server) {
+		bystander := srv.Dial(wsPath)
+		bystander.Join("room:1", nil)
+		var conns []rawConn
+		var rests []string
+		begin := func() {
+			nc, rest := beginMessage(t, srv)
+			conns, rests = append(conns, nc), append(rests, rest)
+		}
+		for i := range int64(3) {
 			begin()
-			readUntil(t, conns[0], "\x03\xf5too many messages") // code 1013
-			unfinishedIs(t, srv, 3*unfinishedHeld)
-			echoes(bystander, "room:1", 3)
-			bystander.Call("room:1", "echo", strings.Repeat("x", 7000)) // less than 8 KiB is always received
-			_ = conns[1].SetLinger(0)
-			conns[1].Close()
-			unfinishedIs(t, srv, 2*unfinishedHeld)
-			for i := 2; i < 4; i++ {
-				writeText(t, conns[i], rests[i])
-				readUntil(t, conns[i], `xxx"]}]`)
-			}
-			unfinishedIs(t, srv, 0)
-			if got := srv.Stats().Limits.Refused; got != (server.Refusals{Unfinished: 1}) {
-				t.Errorf("%+v, want one Unfinished", got)
-			}
-		})
-	}
+			unfinishedIs(t, srv, (i+1)*unfinishedHeld)
+		}
+		begin()
+		readUntil(t, conns[0], "\x03\xf5too many messages") // code 1013
+		unfinishedIs(t, srv, 3*unfinishedHeld)
+		echoes(bystander, "room:1", 3)
+		bystander.Call("room:1", "echo", strings.Repeat("x", 7000)) // less than 8 KiB is always received
+		_ = conns[1].SetLinger(0)
+		conns[1].Close()
+		unfinishedIs(t, srv, 2*unfinishedHeld)
+		for i := 2; i < 4; i++ {
+			writeText(t, conns[i], rests[i])
+			readUntil(t, conns[i], `xxx"]}]`)
+		}
+		unfinishedIs(t, srv, 0)
+		if got := srv.Stats().Limits.Refused; got != (server.Refusals{Unfinished: 1}) {
+			t.Errorf("%+v, want one Unfinished", got)
+		}
+	})
 }
 
 // A message takes its place behind those that have begun, also if one of the same connection ends in the same bytes:
 // who sends one after the other is not given up as the first.
 func TestUnfinishedOrder(t *testing.T) {
-	for _, engine := range poller.Names() {
-		t.Run(engine, func(t *testing.T) {
-			cfg := memoryConfig(echo)
-			cfg.Engine = engine
-			srv := servertest.Start(t, cfg)
-			busy, rest := beginMessage(t, srv)
-			unfinishedIs(t, srv, unfinishedHeld)
-			first, _ := beginMessage(t, srv)
-			unfinishedIs(t, srv, 2*unfinishedHeld)
-			whole := bigFrame(unfinishedBytes)
-			writeText(t, busy, rest+whole[:unfinishedBytes])
-			readUntil(t, busy, `xxx"]}]`)
-			unfinishedIs(t, srv, 2*unfinishedHeld)
-			beginMessage(t, srv)
-			unfinishedIs(t, srv, 3*unfinishedHeld)
-			beginMessage(t, srv)
-			readUntil(t, first, "\x03\xf5too many messages") // code 1013
-			writeText(t, busy, whole[unfinishedBytes:])
-			readUntil(t, busy, `xxx"]}]`)
-		})
-	}
+	forEachLimited(t, func() server.Config { return memoryConfig(echo) }, func(t *testing.T, srv *servertest.Server) {
+		busy, rest := beginMessage(t, srv)
+		unfinishedIs(t, srv, unfinishedHeld)
+		first, _ := beginMessage(t, srv)
+		unfinishedIs(t, srv, 2*unfinishedHeld)
+		whole := bigFrame(unfinishedBytes)
+		writeText(t, busy, rest+whole[:unfinishedBytes])
+		readUntil(t, busy, `xxx"]}]`)
+		unfinishedIs(t, srv, 2*unfinishedHeld)
+		beginMessage(t, srv)
+		unfinishedIs(t, srv, 3*unfinishedHeld)
+		beginMessage(t, srv)
+		readUntil(t, first, "\x03\xf5too many messages") // code 1013
+		writeText(t, busy, whole[unfinishedBytes:])
+		readUntil(t, busy, `xxx"]}]`)
+	})
 }
 
 // Messages that wait for applications that are slow, or blocked, take no more than MessageMemory: from half of it on a
